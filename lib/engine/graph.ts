@@ -1,0 +1,92 @@
+// The typed graph: values, nodes, and what an op must bring. Backends and gradients only ever see this.
+import type { DType, TypedArray } from "./dtype.ts";
+import type { OnnxContext } from "./onnx/context.ts";
+import type { GpuContext } from "./webgpu/context.ts";
+
+/** A size known when the graph is made, or the name of one that is known when it runs. */
+export type Dim = number | string;
+
+export interface Type {
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+}
+
+/** A symbolic tensor: the output of a node, or an input of the graph that is being traced. */
+export interface Value extends Type {
+  readonly id: number;
+  readonly trace: Trace;
+}
+
+/** The graph under construction; nodes stand in an order in which they can run. */
+export interface Trace {
+  readonly nodes: Node[];
+  nextId: number;
+}
+
+export type Attributes = Record<string, number | string | boolean | undefined>;
+
+export interface Node {
+  // deno-lint-ignore no-explicit-any
+  readonly op: OpDefinition<any>;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Attributes;
+}
+
+export interface Graph {
+  readonly inputs: ReadonlyMap<string, Value>;
+  readonly nodes: readonly Node[];
+  readonly outputs: ReadonlyMap<string, Value>;
+}
+
+/**
+ * Given a node and the gradients of its outputs (undefined: the output has none), adds the nodes that compute the
+ * gradients of its inputs. `needed[i]` is false where nobody asks for input i's.
+ */
+export type GradientRule = (
+  node: Node,
+  gradients: readonly (Value | undefined)[],
+  needed: readonly boolean[],
+) => (Value | undefined)[];
+
+/** Concrete inputs on which the tests run an op: backends against each other, gradients against differences. */
+export interface Sample {
+  readonly inputs: readonly { dtype: DType; shape: readonly number[]; data: TypedArray }[];
+  readonly attributes: Attributes;
+  /** Inputs whose gradient is compared with finite differences of the outputs. */
+  readonly differentiate?: readonly number[];
+}
+
+/** Everything about one op, in one room. */
+export interface OpDefinition<A extends Attributes = Attributes> {
+  readonly name: string;
+  /** The shape rule: the types of the outputs, or an exception that says which input does not fit. */
+  infer(inputs: readonly Type[], attributes: A): Type[];
+  /** "none": an op for inference or bookkeeping, or the gradient op of another. */
+  readonly gradient: GradientRule | "none";
+  /** Adds ONNX nodes; returns the names of the outputs (undefined for one that nobody uses). */
+  onnx(context: OnnxContext, inputs: readonly string[], node: Node): (string | undefined)[];
+  /** Inputs that the ONNX lowering does not read, so that nobody computes them in vain. */
+  readonly onnxIgnores?: readonly number[];
+  /** Records the dispatches that fill the outputs. */
+  webgpu(context: GpuContext, attributes: A): void;
+  /** On WebGPU, output o is written over input inPlace[o]. */
+  readonly inPlace?: Readonly<Record<number, number>>;
+  readonly samples: readonly Sample[];
+}
+
+/** Applies an op to symbolic tensors. Ops from outside lib/ are applied in just the same way. */
+export function apply<A extends Attributes>(
+  op: OpDefinition<A>,
+  inputs: readonly Value[],
+  attributes: A,
+): Value[] {
+  const trace = inputs[0].trace;
+  const outputs = op.infer(inputs, attributes).map((type) => newValue(trace, type));
+  trace.nodes.push({ op, inputs, outputs, attributes });
+  return outputs;
+}
+
+export function newValue(trace: Trace, { dtype, shape }: Type): Value {
+  return { id: trace.nextId++, trace, dtype, shape };
+}

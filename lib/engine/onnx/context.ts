@@ -1,0 +1,38 @@
+// What an op's ONNX lowering sees: a builder of ONNX nodes, constants and loop bodies.
+import type { TypedArray } from "../dtype.ts";
+import type { Dim, Node, Type, Value } from "../graph.ts";
+
+export type OnnxDType = "f32" | "i32" | "i64" | "u8" | "u32" | "bool" | "f16";
+
+export type OnnxAttribute = number | { float: number } | { ints: number[] } | string | OnnxBody;
+
+/** A loop's body: its own inputs and outputs, with access to every name of the graph around it. */
+export interface OnnxBody {
+  readonly context: OnnxContext;
+  readonly inputs: { name: string; dtype: OnnxDType; shape?: readonly (Dim | undefined)[] }[];
+  readonly outputs: { name: string; dtype: OnnxDType; shape?: readonly (Dim | undefined)[] }[];
+}
+
+export interface OnnxContext {
+  /** Adds a node with one output and returns the output's name. Domain "com.microsoft" is written `ms.MatMulBnb4`. */
+  node(type: string, inputs: readonly string[], attributes?: Record<string, OnnxAttribute>): string;
+  /** The same for `count` outputs. */
+  nodes(type: string, inputs: readonly string[], count: number, attributes?: Record<string, OnnxAttribute>): string[];
+  f32(value: number | readonly number[]): string;
+  i64(value: number | readonly number[]): string;
+  i32(value: number | readonly number[]): string;
+  u32(value: number | readonly number[]): string;
+  /** A new body for a Loop, in which nodes are added through the body's own context. */
+  body(): OnnxBody;
+  /** A fresh name, for the inputs of a body. */
+  fresh(hint: string): string;
+  /** Whether anybody reads this value. */
+  used(value: Value): boolean;
+  /** The nodes of the whole graph, for lowerings that depend on what else uses an input. */
+  readonly graph: readonly Node[];
+  /**
+   * An input that JavaScript computes from inputs of the program before each run (for what ONNX has no fast op for).
+   * One key is computed once.
+   */
+  host(key: string, type: Type, from: readonly Value[], compute: (inputs: TypedArray[]) => TypedArray | Promise<TypedArray>): string;
+}
