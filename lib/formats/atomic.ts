@@ -1,0 +1,63 @@
+// Files are written whole or not at all: into a temporary file beside the target, flushed to disk, then renamed over it.
+
+import { UserError } from "../errors.ts";
+import { fileError } from "./file_error.ts";
+
+/** What a file can be written from: bytes, text, or pieces that come one after another (so the whole never is in memory). */
+export type FileContent = Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** Options of {@linkcode writeFileAtomic}. */
+export interface WriteOptions {
+  /** Replace a file that is already there (default true); false makes that an error. */
+  overwrite?: boolean;
+}
+
+/**
+ * Writes a file so that nobody ever sees half of it: on any failure the old file stays as it was and the temporary file
+ * is removed. The folder must exist.
+ *
+ * @param path where the file goes
+ * @param content its bytes: at once, as text (UTF-8), or in pieces
+ * @param options `overwrite: false` refuses to replace an existing file
+ * @throws UserError when the folder is missing, permission is missing, or the file exists and may not be replaced
+ */
+export async function writeFileAtomic(
+  path: string,
+  content: FileContent,
+  options: WriteOptions = {},
+): Promise<void> {
+  const overwrite = options.overwrite ?? true;
+  if (!overwrite) await refuseExisting(path);
+  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    await writePieces(temporary, content);
+    if (!overwrite) await refuseExisting(path); // it may have appeared while a long stream was written
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw fileError(error, path, "write");
+  }
+}
+
+async function writePieces(path: string, content: FileContent): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true });
+  for await (const piece of pieces(content)) {
+    for (let done = 0; done < piece.length;) done += await file.write(piece.subarray(done));
+  }
+  await file.sync();
+}
+
+function pieces(content: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  if (typeof content === "string") return [new TextEncoder().encode(content)];
+  return content instanceof Uint8Array ? [content] : content;
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  const exists = await Deno.lstat(path).then(() => true, (error) => {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw fileError(error, path, "read");
+  });
+  if (exists) {
+    throw new UserError(`${path} exists already: choose another name, or allow it to be overwritten.`);
+  }
+}
