@@ -1,0 +1,194 @@
+// Text to token ids and back, by the tokenizer files of a model folder.
+
+import { join } from "@std/path";
+import { UserError } from "../errors.ts";
+import { chatRenderer, findChatTemplate, type Message } from "./chat_template.ts";
+import { isObject, type JsonObject, readOptionalJson } from "./files.ts";
+import { prepareTokenizerJson, tokenIds, type TokenizerJson } from "./tokenizer_json.ts";
+
+/** A model's tokenizer, as {@linkcode loadTokenizer} gives it. */
+export interface Tokenizer {
+  /**
+   * The token ids of a text. With `addSpecialTokens` (default true) what the model's own tokenizer adds is added: BOS for
+   * Llama, nothing for GPT-2's kind. A text that itself begins with the BOS token gets no second one.
+   */
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /** The text of token ids; special tokens are left out unless `skipSpecialTokens` is false. Ids without a token give nothing. */
+  decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** Highest id + 1; a model's embedding must have at least as many rows. */
+  vocabSize: number;
+  /** Id of the token that begins a text. */
+  bosId?: number;
+  /** Id of the token that ends a text: the one training appends. */
+  eosId?: number;
+  /** Id of the padding token. */
+  padId?: number;
+  /** Id for what the vocabulary lacks. */
+  unkId?: number;
+  /** Every id that ends a text: the tokenizer's EOS and those of generation_config.json; generation stops at any of them. */
+  eosIds: number[];
+  /** Whether `encode` puts BOS in front. */
+  addsBos: boolean;
+  /** Whether `encode` puts EOS behind (T5 does). */
+  addsEos: boolean;
+  /** The Jinja source of the chat template, if the model has one. */
+  chatTemplate?: string;
+  /** Renders messages as the model's chat template says; `addGenerationPrompt` (default false) opens the assistant's turn. */
+  applyChatTemplate(messages: Message[], options?: { addGenerationPrompt?: boolean }): string;
+}
+
+/** The special tokens' names in tokenizer_config.json and special_tokens_map.json. */
+const SPECIAL = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
+type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
+
+/**
+ * Loads the tokenizer of a Hugging Face model folder: tokenizer.json with tokenizer_config.json, special_tokens_map.json,
+ * chat_template.jinja and generation_config.json where they are there. Ids are those of the Rust library `tokenizers`;
+ * truncation and padding settings inside tokenizer.json are ignored.
+ *
+ * @param folder the model's folder
+ * @returns the tokenizer, or undefined where the folder has no tokenizer.json
+ * @throws UserError when a file is malformed, or an end or beginning token is named that does not exist
+ *
+ * @example
+ * ```ts
+ * import { loadTokenizer } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ *
+ * const tokenizer = await loadTokenizer("tests/reference/tiny_tokenizer");
+ * assert.ok(tokenizer);
+ * const ids = tokenizer.encode("What is a bond?");
+ * assert.equal(ids[0], tokenizer.bosId);
+ * assert.equal(tokenizer.decode(ids), "What is a bond?");
+ * assert.equal(await loadTokenizer("tests/reference"), undefined);
+ * ```
+ */
+export async function loadTokenizer(folder: string): Promise<Tokenizer | undefined> {
+  const path = join(folder, "tokenizer.json");
+  const raw = await readOptionalJson(path);
+  if (raw === undefined) return undefined;
+  const config = await readOptionalJson(join(folder, "tokenizer_config.json")) ?? {};
+  const json = prepareTokenizerJson(raw, config, path);
+  const ids = tokenIds(json);
+  const special = specialTokens(
+    config,
+    await readOptionalJson(join(folder, "special_tokens_map.json")) ?? {},
+  );
+  const named = specialIds(special, ids, folder);
+  const eosIds = await endIds(folder, named.eosId);
+  const chatTemplate = await findChatTemplate(folder, config);
+  const render = chatTemplate === undefined ? undefined : await chatRenderer(chatTemplate, special, folder);
+  return {
+    ...await codec(json, config, path, { ...named, eosId: named.eosId ?? eosIds[0] }),
+    vocabSize: [...ids.values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
+    eosIds,
+    chatTemplate,
+    applyChatTemplate(messages, options = {}): string {
+      if (!render) {
+        throw new UserError(
+          `${folder} has no chat template (chat_template.jinja, or "chat_template" in tokenizer_config.json): choose another prompt.`,
+        );
+      }
+      return render(messages, options.addGenerationPrompt ?? false);
+    },
+  };
+}
+
+interface NamedIds {
+  bosId?: number;
+  eosId?: number;
+  padId?: number;
+  unkId?: number;
+}
+
+/** `encode` and `decode` over the library, and what `encode` adds. */
+async function codec(
+  json: TokenizerJson,
+  config: JsonObject,
+  path: string,
+  named: NamedIds,
+): Promise<NamedIds & Pick<Tokenizer, "encode" | "decode" | "addsBos" | "addsEos">> {
+  const library = await buildLibrary(json, config, path);
+  const plain = library.encode("a", { add_special_tokens: false }).ids;
+  const full = library.encode("a", { add_special_tokens: true }).ids;
+  const addsBos = named.bosId !== undefined && full[0] === named.bosId && plain[0] !== named.bosId;
+  const addsEos = named.eosId !== undefined && full.at(-1) === named.eosId && plain.at(-1) !== named.eosId;
+  const specials = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
+  return {
+    ...named,
+    addsBos,
+    addsEos,
+    encode(text, options = {}): number[] {
+      const ids = library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }).ids;
+      const twice = addsBos && ids.length > 1 && ids[0] === named.bosId && ids[1] === named.bosId;
+      return twice && (options.addSpecialTokens ?? true) ? ids.slice(1) : ids;
+    },
+    decode(ids, options = {}): string {
+      const skip = options.skipSpecialTokens ?? true;
+      const kept = Array.from(ids).filter((id) =>
+        library.id_to_token(id) !== undefined && !(skip && specials.has(id))
+      );
+      return kept.length === 0 ? "" : library.decode(kept, { skip_special_tokens: false });
+    },
+  };
+}
+
+async function buildLibrary(
+  json: TokenizerJson,
+  config: JsonObject,
+  path: string,
+): Promise<import("@huggingface/tokenizers").Tokenizer> {
+  const { Tokenizer: Library } = await import("@huggingface/tokenizers");
+  try {
+    // Cleaning up spaces changes text that was tokenized as it stood; Transformers 5 does it only where it is asked for.
+    return new Library(json, {
+      ...config,
+      clean_up_tokenization_spaces: config.clean_up_tokenization_spaces ?? false,
+    });
+  } catch (error) {
+    throw new UserError(`${path} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+function specialTokens(config: JsonObject, map: JsonObject): SpecialTokens {
+  const found: SpecialTokens = {};
+  for (const name of SPECIAL) {
+    const value = config[name] ?? map[name];
+    const text = isObject(value) ? value.content : value;
+    if (typeof text === "string") found[name] = text;
+  }
+  return found;
+}
+
+// A padding or unknown token that the vocabulary lacks does no harm: nothing here needs it.
+function specialIds(special: SpecialTokens, ids: Map<string, number>, folder: string): NamedIds {
+  for (const name of ["bos_token", "eos_token"] as const) {
+    const token = special[name];
+    if (token !== undefined && !ids.has(token)) {
+      throw new UserError(
+        `${folder}: the ${name} ${
+          JSON.stringify(token)
+        } is not in tokenizer.json: the files do not belong together.`,
+      );
+    }
+  }
+  const id = (name: typeof SPECIAL[number]) => ids.get(special[name] ?? "");
+  return { bosId: id("bos_token"), eosId: id("eos_token"), padId: id("pad_token"), unkId: id("unk_token") };
+}
+
+// generation_config.json, or config.json for older models, may name more or other ends than the tokenizer.
+async function endIds(folder: string, eosId: number | undefined): Promise<number[]> {
+  const ends = new Set(eosId === undefined ? [] : [eosId]);
+  for (const file of ["generation_config.json", "config.json"]) {
+    const value = (await readOptionalJson(join(folder, file)))?.eos_token_id;
+    if (value === undefined || value === null) continue;
+    for (const id of Array.isArray(value) ? value : [value]) {
+      if (!Number.isInteger(id) || id < 0) {
+        throw new UserError(`${join(folder, file)}: "eos_token_id" should be a token id or a list of them.`);
+      }
+      ends.add(id);
+    }
+    break;
+  }
+  return [...ends];
+}
