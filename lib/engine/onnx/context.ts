@@ -17,7 +17,12 @@ export interface OnnxContext {
   /** Adds a node with one output and returns the output's name. Domain "com.microsoft" is written `ms.MatMulBnb4`. */
   node(type: string, inputs: readonly string[], attributes?: Record<string, OnnxAttribute>): string;
   /** The same for `count` outputs. */
-  nodes(type: string, inputs: readonly string[], count: number, attributes?: Record<string, OnnxAttribute>): string[];
+  nodes(
+    type: string,
+    inputs: readonly string[],
+    count: number,
+    attributes?: Record<string, OnnxAttribute>,
+  ): string[];
   f32(value: number | readonly number[]): string;
   i64(value: number | readonly number[]): string;
   i32(value: number | readonly number[]): string;
@@ -34,5 +39,10 @@ export interface OnnxContext {
    * An input that JavaScript computes from inputs of the program before each run (for what ONNX has no fast op for).
    * One key is computed once.
    */
-  host(key: string, type: Type, from: readonly Value[], compute: (inputs: TypedArray[]) => TypedArray | Promise<TypedArray>): string;
+  host(
+    key: string,
+    type: Type,
+    from: readonly Value[],
+    compute: (inputs: TypedArray[], into: TypedArray) => void,
+  ): string;
 }

@@ -1,0 +1,268 @@
+// attention(q, k, v, ranges): softmax(scale q k^T) v over the keys that each query sees, per head, with grouped keys.
+// A query sees one contiguous range of keys, which makes causal, packed, sliding-window and bidirectional attention one
+// op: ranges[t] = [first, end). Neither backend ever holds [tokens, tokens]: WebGPU goes in tiles (Dao et al. 2022), ONNX
+// in a Loop over chunks of queries that reads only the keys which the chunk can see.
+import { apply, type Node, type OpDefinition, type Type, type Value } from "../graph.ts";
+import type { OnnxContext } from "../onnx/context.ts";
+import { expectDim, expectSame, expectType } from "../shape.ts";
+import { pending } from "./pending.ts";
+import { causalRanges, integers, normal } from "./sample.ts";
+
+type AttentionAttributes = { heads: number; kvHeads: number; scale: number };
+
+/** Queries a chunk on the CPU: large enough for fast products, small enough to skip what lies above the diagonal. */
+const chunkLength = 128;
+
+function checkInputs(
+  op: string,
+  [q, k, v, ranges]: readonly Type[],
+  { heads, kvHeads }: AttentionAttributes,
+) {
+  const [tokens, width] = expectType(op, "q", q, "f32", 2) as [string, number];
+  const [keys, kvWidth] = expectType(op, "k", k, "f32", 2) as [string, number];
+  expectSame(op, "k and v", k, v);
+  expectDim(op, "the remainder of heads by kvHeads", heads % kvHeads, 0);
+  expectDim(op, "the width of k", kvWidth * heads, width * kvHeads);
+  const [rows, two] = expectType(op, "ranges", ranges, "i32", 2);
+  expectDim(op, "ranges' rows", rows, tokens);
+  expectDim(op, "ranges' columns", two, 2);
+  return { tokens, keys };
+}
+
+export const attentionOp: OpDefinition<AttentionAttributes> = {
+  name: "attention",
+  infer(inputs, attributes) {
+    const { tokens } = checkInputs("attention", inputs, attributes);
+    return [inputs[0], { dtype: "f32", shape: [tokens, attributes.heads] }];
+  },
+  gradient({ inputs: [q, k, v, ranges], outputs: [o, lse], attributes }, [dy, dLse]) {
+    if (dLse) throw new Error("attention: lse is not differentiable.");
+    return [
+      ...apply(attentionGradOp, [q, k, v, ranges, o, lse, dy!], attributes as AttentionAttributes),
+      undefined,
+    ];
+  },
+  onnx(context, inputs, node) {
+    const loop = chunkedQueries(context, inputs, node);
+    const { body, chunk } = loop;
+    const inner = body.context;
+    const scores = chunk.scores();
+    const o = inner.node("MatMul", [inner.node("Softmax", [scores], { axis: -1 }), chunk.v]);
+    // Softmax needs no lse on the CPU; it is there for whoever asks.
+    const wanted = context.used(node.outputs[1])
+      ? [inner.node("ReduceLogSumExp", [scores, inner.i64([-1])], { keepdims: 1 })]
+      : [];
+    const [stackedO, stackedLse] = loop.run([], [o, ...wanted]);
+    return [loop.join(stackedO), stackedLse && loop.join(stackedLse)];
+  },
+  webgpu: pending,
+  samples: attentionSamples(),
+};
+
+export const attentionGradOp: OpDefinition<AttentionAttributes> = {
+  name: "attentionGrad",
+  infer(inputs, attributes) {
+    checkInputs("attentionGrad", inputs, attributes);
+    expectSame("attentionGrad", "q and o", inputs[0], inputs[4]);
+    expectSame("attentionGrad", "q and do", inputs[0], inputs[6]);
+    return [inputs[0], inputs[1], inputs[2]];
+  },
+  gradient: "none",
+  // P = softmax(S); dV = P^T dO; dP = dO V^T; dS = P (dP - rowsum(dO O)); dQ = scale dS K; dK = scale dS^T Q
+  onnx(context, inputs, node) {
+    const { scale } = node.attributes as AttentionAttributes;
+    const loop = chunkedQueries(context, inputs, node);
+    const { body, chunk } = loop;
+    const { node: add, i64 } = body.context;
+    const dO = chunk.perQuery(inputs[6]);
+    const p = add("Softmax", [chunk.scores()], { axis: -1 });
+    const dV = add("ms.FusedMatMul", [p, dO], { transA: 1 });
+    const dP = add("ms.FusedMatMul", [dO, chunk.v], { transB: 1 });
+    const rowSum = add("ReduceSum", [add("Mul", [dO, chunk.perQuery(inputs[4])]), i64([-1])], {
+      keepdims: 1,
+    });
+    const dS = add("Mul", [p, add("Sub", [dP, rowSum])]);
+    const dQ = add("ms.FusedMatMul", [dS, chunk.k], { alpha: { float: scale } });
+    const dK = add("ms.FusedMatMul", [dS, chunk.q], { transA: 1, alpha: { float: scale } });
+    const zeros = context.node("Expand", [context.f32(0), context.node("Shape", [loop.keysFirst])]);
+    const [sumK, sumV, stackedQ] = loop.run([{ from: zeros, add: dK }, { from: zeros, add: dV }], [dQ]);
+    return [loop.join(stackedQ), loop.headsLast(sumK), loop.headsLast(sumV)];
+  },
+  onnxIgnores: [5],
+  webgpu: pending,
+  samples: attentionSamples().map(({ inputs, attributes }) => {
+    const [tokens, width] = inputs[0].shape;
+    // o and lse must be those of the inputs; the loop over the table compares this op through attention's gradient.
+    const outputs = reference(inputs as never, attributes as AttentionAttributes);
+    return { inputs: [...inputs, ...outputs, normal(9, tokens, width)], attributes };
+  }),
+};
+
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  ranges: Value,
+  attributes: AttentionAttributes,
+): Value {
+  return apply(attentionOp, [q, k, v, ranges], attributes)[0];
+}
+
+/**
+ * A Loop over chunks of queries. Inside, everything is laid out [kvHeads, group * chunk, D] so that the heads which share
+ * keys go through one product; `run` adds the loop, `join` puts the chunks of an output back behind one another.
+ */
+function chunkedQueries(context: OnnxContext, [q, k, v, ranges]: readonly string[], node: Node) {
+  const { heads, kvHeads, scale } = node.attributes as AttentionAttributes;
+  const size = node.inputs[0].shape[1] as number / heads, group = heads / kvHeads;
+  const { node: add, i64 } = context;
+  const keysFirst = (x: string) =>
+    add("Transpose", [add("Reshape", [x, i64([-1, kvHeads, size])])], { perm: { ints: [1, 0, 2] } });
+  const allK = keysFirst(k), allV = keysFirst(v);
+  const tokens = add("Shape", [q], { start: 0, end: 1 });
+  // Chunks of equal length that cover all tokens; the last one is filled with copies of the last query's range.
+  const count = add("Div", [add("Add", [tokens, i64([chunkLength - 1])]), i64([chunkLength])]);
+  const length = add("Div", [add("Sub", [add("Add", [tokens, count]), i64([1])]), count]);
+  const missing = add("Sub", [add("Mul", [length, count]), tokens]);
+  const padding = add("Concat", [i64([0, 0]), missing, i64([0])], { axis: 0 });
+  const paddedRanges = add("Pad", [ranges, padding], { mode: "edge" });
+
+  const body = context.body();
+  const inner = body.context;
+  const step = { name: inner.fresh("step"), dtype: "i64" as const, shape: [] },
+    go = { name: inner.fresh("go"), dtype: "bool" as const, shape: [] };
+  body.inputs.push(step, go);
+  const start = inner.node("Mul", [inner.node("Reshape", [step.name, i64([1])]), length]);
+  const end = inner.node("Add", [start, length]);
+  const slice = (x: string, from: string, to: string, axis: number) =>
+    inner.node("Slice", [x, from, to, i64([axis])]);
+  const range = slice(paddedRanges, start, end, 0);
+  const first = slice(range, i64([0]), i64([1]), 1), last = slice(range, i64([1]), i64([2]), 1);
+  const bound = (op: string, x: string) =>
+    inner.node("Cast", [inner.node(op, [x, i64([0])], { keepdims: 0 })], { to: "i64" });
+  const low = bound("ReduceMin", first), high = bound("ReduceMax", last);
+
+  /** Rows of a [tokens, heads * D] tensor that belong to this chunk, as [kvHeads, group * chunk, D]. */
+  const perQuery = (x: string) => {
+    const padded = add("Pad", [x, padding]);
+    const all = add("Transpose", [add("Reshape", [padded, i64([0, kvHeads, group, -1])])], {
+      perm: { ints: [1, 2, 0, 3] },
+    });
+    return inner.node("Reshape", [slice(all, start, end, 2), i64([kvHeads, -1, size])]);
+  };
+  const chunkQ = perQuery(q), chunkK = slice(allK, low, high, 1), chunkV = slice(allV, low, high, 1);
+  const scores = () => {
+    const raw = inner.node("ms.FusedMatMul", [chunkQ, chunkK], { transB: 1, alpha: { float: scale } });
+    const scalar = (x: string) => inner.node("Cast", [inner.node("Squeeze", [x])], { to: "i32" });
+    const keys = inner.node("Range", [scalar(low), scalar(high), inner.i32(1)]);
+    const seen = inner.node("And", [
+      inner.node("GreaterOrEqual", [keys, first]),
+      inner.node("Less", [keys, last]),
+    ]);
+    const mask = inner.node("Where", [seen, inner.f32(0), inner.f32(-1e30)]);
+    const perHead = inner.node("Reshape", [
+      raw,
+      inner.node("Concat", [i64([kvHeads, group]), inner.node("Shape", [mask])], { axis: 0 }),
+    ]);
+    return inner.node("Reshape", [inner.node("Add", [perHead, mask]), inner.node("Shape", [raw])]);
+  };
+
+  /** Sums carried along (added into the keys' range) and stacked outputs, one a chunk. */
+  const run = (sums: { from: string; add: string }[], stacked: string[]) => {
+    const carriedIn = sums.map(() => ({ name: inner.fresh("sum"), dtype: "f32" as const }));
+    body.inputs.push(...carriedIn);
+    const carriedOut = sums.map(({ add: amount }, i) => {
+      const sum = carriedIn[i].name;
+      const middle = inner.node("Add", [slice(sum, low, high, 1), amount]);
+      const parts = [slice(sum, i64([0]), low, 1), middle, slice(sum, high, i64([2 ** 40]), 1)];
+      return inner.node("Concat", parts, { axis: 1 });
+    });
+    body.outputs.push({ name: inner.node("Identity", [go.name]), dtype: "bool", shape: [] });
+    body.outputs.push(...[...carriedOut, ...stacked].map((name) => ({ name, dtype: "f32" as const })));
+    const inputs = [add("Squeeze", [count]), "", ...sums.map(({ from }) => from)];
+    return context.nodes("Loop", inputs, sums.length + stacked.length, { body });
+  };
+  /** [chunks, kvHeads, group * chunk, n] -> [tokens, heads * n] */
+  const join = (x: string) => {
+    const shape = add("Concat", [count, i64([kvHeads, group]), length, i64([-1])], { axis: 0 });
+    const rows = add("Transpose", [add("Reshape", [x, shape])], { perm: { ints: [0, 3, 1, 2, 4] } });
+    const flat = add("Reshape", [rows, add("Concat", [add("Mul", [count, length]), i64([-1])], { axis: 0 })]);
+    return add("Slice", [flat, i64([0]), tokens, i64([0])]);
+  };
+  const headsLast = (x: string) =>
+    add("Reshape", [add("Transpose", [x], { perm: { ints: [1, 0, 2] } }), i64([-1, kvHeads * size])]);
+  return {
+    body,
+    chunk: { q: chunkQ, k: chunkK, v: chunkV, scores, perQuery },
+    keysFirst: allK,
+    run,
+    join,
+    headsLast,
+  };
+}
+
+function attentionSamples() {
+  const sample = (
+    heads: number,
+    kvHeads: number,
+    size: number,
+    ranges: ReturnType<typeof integers>,
+    keys: number,
+    differentiate?: number[],
+  ) => ({
+    inputs: [
+      normal(1, ranges.shape[0], heads * size),
+      normal(2, keys, kvHeads * size),
+      normal(3, keys, kvHeads * size),
+      ranges,
+    ],
+    attributes: { heads, kvHeads, scale: 1 / Math.sqrt(size) },
+    differentiate,
+  });
+  const window = integers(
+    Array.from({ length: 40 }, (_, i) => i % 2 ? (i >> 1) + 1 : Math.max(0, (i >> 1) - 6)),
+    20,
+    2,
+  );
+  const everything = integers(Array.from({ length: 18 }, (_, i) => i % 2 ? 11 : 0), 9, 2);
+  return [
+    sample(4, 2, 16, causalRanges(3, 5), 8, [0, 1, 2]),
+    sample(2, 2, 16, window, 20, [0, 1, 2]),
+    sample(2, 1, 16, everything, 11, [0, 1, 2]),
+    sample(4, 2, 64, causalRanges(130, 7, 64), 201),
+    sample(3, 1, 32, causalRanges(1), 1),
+  ];
+}
+
+/** Attention in plain JavaScript, for the samples of the gradient. */
+function reference(
+  inputs: { data: Float32Array | Int32Array; shape: number[] }[],
+  { heads, kvHeads, scale }: AttentionAttributes,
+) {
+  const [q, k, v, ranges] = inputs;
+  const [tokens, width] = q.shape, size = width / heads, kvWidth = size * kvHeads;
+  const o = new Float32Array(tokens * width), lse = new Float32Array(tokens * heads);
+  for (let t = 0; t < tokens; t++) {
+    for (let h = 0; h < heads; h++) {
+      const shared = Math.floor(h * kvHeads / heads) * size;
+      const scores: number[] = [];
+      for (let j = ranges.data[2 * t]; j < ranges.data[2 * t + 1]; j++) {
+        let dot = 0;
+        for (let d = 0; d < size; d++) {
+          dot += q.data[t * width + h * size + d] * k.data[j * kvWidth + shared + d];
+        }
+        scores.push(dot * scale);
+      }
+      const max = Math.max(...scores), sum = scores.reduce((total, s) => total + Math.exp(s - max), 0);
+      lse[t * heads + h] = max + Math.log(sum);
+      scores.forEach((s, i) => {
+        const j = ranges.data[2 * t] + i, p = Math.exp(s - max) / sum;
+        for (let d = 0; d < size; d++) o[t * width + h * size + d] += p * v.data[j * kvWidth + shared + d];
+      });
+    }
+  }
+  return [
+    { dtype: "f32" as const, shape: [tokens, width], data: o },
+    { dtype: "f32" as const, shape: [tokens, heads], data: lse },
+  ];
+}

@@ -1,0 +1,80 @@
+// matmul(a, b, c?) = alpha * op(a) op(b) + c, where op transposes on request. A linear layer's weight is [out, in]:
+// y = matmul(x, w, { transB: true }). Accumulation in f32; b may be stored as f16.
+import { apply, type Dim, type OpDefinition, type Type, type Value } from "../graph.ts";
+import { expectDim, expectType } from "../shape.ts";
+import { pending } from "./pending.ts";
+import { normal } from "./sample.ts";
+
+// deno-lint-ignore ban-types
+type MatmulAttributes = { alpha?: number; transA?: boolean; transB?: boolean } & {};
+
+function resultShape([a, b]: readonly Type[], { transA, transB }: MatmulAttributes): [Dim, Dim] {
+  const left = expectType("matmul", "a", a, "f32", 2),
+    right = expectType("matmul", "b", b, ["f32", "f16"], 2);
+  const [m, k] = transA ? [left[1], left[0]] : left;
+  const [kOfB, n] = transB ? [right[1], right[0]] : right;
+  expectDim("matmul", "the inner size of b", kOfB, k);
+  return [m, n];
+}
+
+export const matmulOp: OpDefinition<MatmulAttributes> = {
+  name: "matmul",
+  infer(inputs, attributes) {
+    const shape = resultShape(inputs, attributes);
+    if (inputs[2]) {
+      const addend = expectType("matmul", "c", inputs[2], "f32", 2);
+      addend.forEach((size, axis) => expectDim("matmul", `axis ${axis} of c`, size, shape[axis]));
+    }
+    return [{ dtype: "f32", shape }];
+  },
+  gradient({ inputs: [a, b, c], attributes }, [dy], needed) {
+    const { alpha = 1, transA = false, transB = false } = attributes as MatmulAttributes;
+    if (needed[1] && b.dtype !== "f32") throw new Error("matmul: f16 weights are not trained.");
+    const times = (x: Value, y: Value, transA: boolean, transB: boolean) =>
+      matmul(x, y, { alpha, transA, transB });
+    return [
+      needed[0] ? (transA ? times(b, dy!, transB, true) : times(dy!, b, false, !transB)) : undefined,
+      needed[1] ? (transB ? times(dy!, a, true, transA) : times(a, dy!, !transA, false)) : undefined,
+      c ? dy : undefined,
+    ];
+  },
+  onnx(context, inputs, { attributes }) {
+    const { alpha = 1, transA = false, transB = false } = attributes as MatmulAttributes;
+    return [
+      context.node("Gemm", inputs, {
+        alpha: { float: alpha },
+        transA: Number(transA),
+        transB: Number(transB),
+      }),
+    ];
+  },
+  webgpu: pending,
+  samples: [
+    { inputs: [normal(1, 5, 8), normal(2, 8, 6)], attributes: {}, differentiate: [0, 1] },
+    { inputs: [normal(1, 5, 8), normal(2, 6, 8)], attributes: { transB: true }, differentiate: [0, 1] },
+    { inputs: [normal(1, 8, 5), normal(2, 8, 6)], attributes: { transA: true }, differentiate: [0, 1] },
+    {
+      inputs: [normal(1, 8, 5), normal(2, 6, 8)],
+      attributes: { transA: true, transB: true },
+      differentiate: [0, 1],
+    },
+    { inputs: [normal(1, 1, 96), normal(2, 130, 96)], attributes: { transB: true } },
+    {
+      inputs: [normal(1, 5, 16), normal(2, 6, 16), normal(3, 5, 6)],
+      attributes: { transB: true, alpha: 0.5 },
+      differentiate: [0, 1, 2],
+    },
+    { inputs: [normal(4, 70, 130), normal(5, 67, 130)], attributes: { transB: true } },
+    { inputs: [normal(4, 70, 67), normal(5, 67, 130)], attributes: {} },
+    { inputs: [normal(4, 150, 16), normal(5, 150, 68)], attributes: { transA: true } },
+  ],
+};
+
+/** alpha * op(a) op(b) + c; a, c: f32, b: f32 or f16. */
+export function matmul(
+  a: Value,
+  b: Value,
+  { c, ...attributes }: MatmulAttributes & { c?: Value } = {},
+): Value {
+  return apply(matmulOp, c ? [a, b, c] : [a, b], attributes)[0];
+}

@@ -1,0 +1,92 @@
+// matmulNF4(x, codes, absmax): the product with a weight [out, in] in bitsandbytes' NF4, which stays 4-bit in memory.
+// transB: y = x W^T (forward); else y = x W (gradient of the input). The weight itself is never trained.
+// On the CPU the forward product is onnxruntime's MatMulBnb4; its other form is broken there, so the gradient's weight is
+// dequantised in JavaScript before the run, and where a graph needs both, the forward product uses that copy too.
+import { apply, type Node, type OpDefinition, type Value } from "../graph.ts";
+import type { OnnxContext } from "../onnx/context.ts";
+import { dequantizeBlocks } from "../onnx/dequantize.ts";
+import { expectDim, expectType } from "../shape.ts";
+import { nestedAbsmaxOp, unnest } from "./nested_absmax.ts";
+import { pending } from "./pending.ts";
+import { bytes, normal, positive } from "./sample.ts";
+
+type MatmulNF4Attributes = { out: number; in: number; transB: boolean };
+
+/** The weight as f32 [out, in], filled by JavaScript before each run. */
+function dequantized(context: OnnxContext, codes: Value, absmax: Value, shape: [number, number]): string {
+  const nested = context.graph.find(({ op, outputs }) => op === nestedAbsmaxOp && outputs[0] === absmax);
+  const from = nested ? [codes, ...nested.inputs] : [codes, absmax];
+  return context.host(
+    `dequantize ${codes.id}`,
+    { dtype: "f32", shape },
+    from,
+    ([codes, ...scales], into) =>
+      dequantizeBlocks(
+        codes as Uint8Array,
+        nested ? unnest(scales as Parameters<typeof unnest>[0]) : scales[0] as Float32Array,
+        into as Float32Array,
+      ),
+  );
+}
+
+const readsTransposed = (node: Node, codes: Value) =>
+  node.op === matmulNF4Op && node.inputs[1] === codes && !node.attributes.transB;
+
+export const matmulNF4Op: OpDefinition<MatmulNF4Attributes> = {
+  name: "matmulNF4",
+  infer([x, codes, absmax], attributes) {
+    const { out, in: width, transB } = attributes;
+    const [tokens, inner] = expectType("matmulNF4", "x", x, "f32", 2);
+    expectDim("matmulNF4", "the width of x", inner, transB ? width : out);
+    expectDim(
+      "matmulNF4",
+      "codes' length",
+      expectType("matmulNF4", "codes", codes, "u8", 1)[0],
+      out * width / 2,
+    );
+    expectDim(
+      "matmulNF4",
+      "absmax's length",
+      expectType("matmulNF4", "absmax", absmax, "f32", 1)[0],
+      out * width / 64,
+    );
+    return [{ dtype: "f32", shape: [tokens, transB ? out : width] }];
+  },
+  gradient({ inputs: [, codes, absmax], attributes }, [dy]) {
+    const { out, in: width, transB } = attributes as MatmulNF4Attributes;
+    return [matmulNF4(dy!, codes, absmax, { out, in: width, transB: !transB }), undefined, undefined];
+  },
+  onnx(context, [x, codes, absmax], node) {
+    const { out, in: width, transB } = node.attributes as MatmulNF4Attributes;
+    if (transB && !context.graph.some((other) => readsTransposed(other, node.inputs[1]))) {
+      const attributes = { K: width, N: out, block_size: 64, quant_type: 1 };
+      return [context.node("ms.MatMulBnb4", [x, codes, absmax], attributes)];
+    }
+    const weight = dequantized(context, node.inputs[1], node.inputs[2], [out, width]);
+    return [context.node("Gemm", [x, weight], { transB: Number(transB) })];
+  },
+  webgpu: pending,
+  samples: [
+    {
+      inputs: [normal(1, 3, 128), bytes(2, 96 * 64), positive(3, 96 * 2)],
+      attributes: { out: 96, in: 128, transB: true },
+      differentiate: [0],
+    },
+    {
+      inputs: [normal(1, 70, 64), bytes(2, 40 * 32), positive(3, 40)],
+      attributes: { out: 40, in: 64, transB: true },
+    },
+    {
+      inputs: [normal(1, 70, 40), bytes(2, 40 * 32), positive(3, 40)],
+      attributes: { out: 40, in: 64, transB: false },
+    },
+    {
+      inputs: [normal(1, 1, 64), bytes(2, 136 * 32), positive(3, 136)],
+      attributes: { out: 136, in: 64, transB: true },
+    },
+  ],
+};
+
+export function matmulNF4(x: Value, codes: Value, absmax: Value, attributes: MatmulNF4Attributes): Value {
+  return apply(matmulNF4Op, [x, codes, absmax], attributes)[0];
+}

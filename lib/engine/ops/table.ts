@@ -1,0 +1,73 @@
+// All ops of the library, for the tests that go over them. An op that lacks a rule does not type-check.
+import type { OpDefinition } from "../graph.ts";
+import { adamwOp } from "./adamw.ts";
+import { addOp } from "./add.ts";
+import { attentionGradOp, attentionOp } from "./attention.ts";
+import { cachedAttentionOp, writeCacheOp } from "./cached_attention.ts";
+import { dropoutOp } from "./dropout.ts";
+import { embeddingGradOp, embeddingOp } from "./embedding.ts";
+import { gatedActivationGradOp, gatedActivationOp } from "./gated_activation.ts";
+import { gatherRowsOp, scatterRowsOp } from "./gather_rows.ts";
+import { linearCrossEntropyOp } from "./linear_cross_entropy.ts";
+import { matmulOp } from "./matmul.ts";
+import { matmulNF4Op } from "./matmul_nf4.ts";
+import { nestedAbsmaxOp } from "./nested_absmax.ts";
+import { pickTokenOp } from "./pick_token.ts";
+import { rmsNormGradOp, rmsNormOp } from "./rms_norm.ts";
+import { ropeOp } from "./rope.ts";
+import { scaleByOp } from "./scale_by.ts";
+import { sumSquaresOp } from "./sum_squares.ts";
+
+const names = [
+  "adamw",
+  "add",
+  "attention",
+  "attentionGrad",
+  "cachedAttention",
+  "dropout",
+  "embedding",
+  "embeddingGrad",
+  "gatedActivation",
+  "gatedActivationGrad",
+  "gatherRows",
+  "linearCrossEntropy",
+  "matmul",
+  "matmulNF4",
+  "nestedAbsmax",
+  "pickToken",
+  "rmsNorm",
+  "rmsNormGrad",
+  "rope",
+  "scaleBy",
+  "scatterRows",
+  "sumSquares",
+  "writeCache",
+] as const;
+export type OpName = typeof names[number];
+
+// deno-lint-ignore no-explicit-any
+export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
+  adamw: adamwOp,
+  add: addOp,
+  attention: attentionOp,
+  attentionGrad: attentionGradOp,
+  cachedAttention: cachedAttentionOp,
+  dropout: dropoutOp,
+  embedding: embeddingOp,
+  embeddingGrad: embeddingGradOp,
+  gatedActivation: gatedActivationOp,
+  gatedActivationGrad: gatedActivationGradOp,
+  gatherRows: gatherRowsOp,
+  linearCrossEntropy: linearCrossEntropyOp,
+  matmul: matmulOp,
+  matmulNF4: matmulNF4Op,
+  nestedAbsmax: nestedAbsmaxOp,
+  pickToken: pickTokenOp,
+  rmsNorm: rmsNormOp,
+  rmsNormGrad: rmsNormGradOp,
+  rope: ropeOp,
+  scaleBy: scaleByOp,
+  scatterRows: scatterRowsOp,
+  sumSquares: sumSquaresOp,
+  writeCache: writeCacheOp,
+};
