@@ -14,10 +14,18 @@ export interface GpuValue {
   readonly shape: readonly number[];
 }
 
-/** A value bound whole, or a range of its elements (to stay within the adapter's largest binding). */
-export type GpuBinding = GpuValue | { readonly value: GpuValue; readonly offset: number; readonly length: number };
+/**
+ * A value bound whole, or a range of its elements (to stay within the adapter's largest binding). The binding is
+ * as long as the elements, rounded up to whole vec4s: kernels take their sizes from parameters, not from arrayLength.
+ */
+export type GpuBinding = GpuValue | {
+  readonly value: GpuValue;
+  readonly offset: number;
+  readonly length: number;
+};
 
 export interface GpuContext {
+  /** f16: without it no value is f16, all are f32. */
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
   readonly limits: GPUSupportedLimits;
   readonly inputs: readonly GpuValue[];
