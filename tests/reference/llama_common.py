@@ -17,7 +17,8 @@ def refuse(path: str) -> None:
     raise OSError("native kernels are left out, so that bitsandbytes takes its PyTorch path")
 
 
-# bitsandbytes' own CPU kernels read a wrong absmax in some shapes and treat exact ties differently.
+# bitsandbytes' own CPU kernels read a wrong absmax in some shapes and treat exact ties differently. Without the library,
+# Linear4bit doesn't turn to bfloat16 in evaluation mode either, as it does where the processor has AVX512-BF16.
 load_library, ctypes.cdll.LoadLibrary = ctypes.cdll.LoadLibrary, refuse
 import bitsandbytes  # noqa: E402
 

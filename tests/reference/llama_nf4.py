@@ -1,7 +1,8 @@
 """NF4 references: python llama_nf4.py, after llama.py (transformers + peft + bitsandbytes' PyTorch path, one thread).
 
-Writes llama_nf4 and llama_nf4_double (llama_tied quantised, as bitsandbytes' checkpoints, with the adapter of
-llama_tied trained on them) and nf4_vectors (single tensors with odd sizes, zeros and ties). README.md lists the keys.
+Writes llama_nf4 and llama_nf4_double (llama_tied quantised, as bitsandbytes' checkpoints, with the adapter of llama_tied
+trained on them) and nf4_ties (where bitsandbytes' own kernels disagree with one another; nf4.py has the single tensors).
+README.md lists the keys.
 """
 import json
 import shutil
@@ -13,7 +14,7 @@ from llama import BATCHES, DECAY, PEAK, WARMUP, logits_of
 from llama_common import (ADAM, HERE, MAX_GRAD_NORM, bitsandbytes, both_traces, gradients_of, largest_difference,
                           linear_rates, load, one_group, store, trained_tokens, widen, write_json)
 from peft import PeftModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 MODEL, ADAPTER = HERE / "llama_tied" / "model", HERE / "llama_tied" / "adapter"
@@ -81,54 +82,23 @@ def build(name: str, double: bool) -> None:
     print(name, "loss", loss, loss32, differences)
 
 
-def vectors() -> dict[str, torch.Tensor]:
-    torch.manual_seed(5)
-    code = functional.get_4bit_type("nf4", device="cpu")
-    middles = (code[:-1] + code[1:]) / 2
-    ties = torch.zeros(4, 64)
-    ties[:, 0] = torch.tensor([1.0, -1.0, 2.0, 0.5])
-    ties[:, 1:16], ties[:, 16:31] = middles * ties[:, :1].abs(), -middles * ties[:, :1].abs()
-    ties[:, 31:47] = code * ties[:, :1].abs()
-    return {"normal": (torch.randn(60, 320) * 0.05 * (1 + torch.rand(60, 1))).half(), "brain": torch.randn(3, 128).bfloat16(),
-            "remainder": torch.randn(3, 50), "oddCount": torch.randn(1, 65),
-            "zeros": torch.cat([torch.zeros(1, 64), torch.randn(1, 64)]), "tiny": torch.randn(2, 64) * 1e-39, "ties": ties}
-
-
-def parts_of(value: torch.Tensor) -> dict[str, torch.Tensor]:
-    codes, single = functional.quantize_4bit(value, blocksize=64, quant_type="nf4", compress_statistics=False)
-    codes2, nested = functional.quantize_4bit(value, blocksize=64, quant_type="nf4", compress_statistics=True)
-    assert torch.equal(codes, codes2)
-    single.dtype = nested.dtype = torch.float32  # dequantised to float32, whatever the source was
-    return {"codes": codes.reshape(-1), "absmax": single.absmax, "dequantized": functional.dequantize_4bit(codes, single),
-            "nested.codes": nested.absmax, "nested.absmax": nested.state2.absmax, "nested.offset": nested.offset.reshape(1),
-            "nested.dequantized": functional.dequantize_4bit(codes2, nested)}
-
-
-def build_vectors() -> None:
-    out = HERE / "nf4_vectors"
+def build_ties() -> None:
+    """The second quantisation alone, on the middles between its 256 values (input is absmax - offset)."""
+    out = HERE / "nf4_ties"
     out.mkdir(exist_ok=True)
-    tensors = {f"{n}.{k}": t for n, v in vectors().items() for k, t in {"input": v, **parts_of(v)}.items()}
-    # the second quantisation alone, on the middles between its 256 values: input is absmax - offset
-    dynamic = functional.create_dynamic_map()
-    middles = torch.cat([(dynamic[:-1] + dynamic[1:]) / 2, torch.tensor([1.0])])
+    values = functional.create_dynamic_map()
+    middles = torch.cat([(values[:-1] + values[1:]) / 2, torch.tensor([1.0])])
     codes, state = functional.quantize_blockwise(middles, blocksize=256)
-    tensors.update({"blockwiseTies.input": middles, "blockwiseTies.codes": codes, "blockwiseTies.absmax": state.absmax,
-                    "nf4Map": functional.get_4bit_type("nf4", device="cpu"), "dynamicMap": dynamic})
-    save_file({n: t.contiguous() for n, t in tensors.items()}, out / "vectors.safetensors")
-    native = json.loads(subprocess.run([sys.executable, str(HERE / "llama_nf4_native.py")], check=True, capture_output=True, text=True).stdout)
-    write_json(out / "cases.json", {
-        "shapes": {n: list(v.shape) for n, v in vectors().items()},
-        "dtypes": {n: str(v.dtype).removeprefix("torch.") for n, v in vectors().items()},
-        "whereNativeKernelsDiffer": native})
-    print("nf4_vectors", {n: len(v["index"]) for n, v in native.items()})
+    save_file({"input": middles, "codes": codes, "absmax": state.absmax}, out / "ties.safetensors")
+    run = subprocess.run([sys.executable, str(HERE / "llama_nf4_native.py")], check=True, capture_output=True, text=True)
+    write_json(out / "native.json", json.loads(run.stdout))
+    print("nf4_ties", {n: len(v["index"]) for n, v in json.loads(run.stdout).items()})
 
 
 def main() -> None:
     build("llama_nf4", False)
     build("llama_nf4_double", True)
-    build_vectors()
-    for name in ("llama_nf4", "llama_nf4_double"):
-        print(name, {n: tuple(t.shape) for n, t in load_file(HERE / name / "model" / "model.safetensors").items() if "0.self_attn.q" in n})
+    build_ties()
 
 
 if __name__ == "__main__":

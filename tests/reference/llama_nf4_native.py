@@ -1,25 +1,28 @@
 """Run by llama_nf4.py: prints where bitsandbytes' native CPU kernels give other codes than its PyTorch path.
 
-A process of its own, because bitsandbytes chooses its kernels when it is imported.
+A process of its own, because bitsandbytes chooses its kernels when it is imported. Compared are nf4_ties and the
+tensors of nf4 (nf4.py) whose blocks are 64 long.
 """
 import json
 from pathlib import Path
 
 import bitsandbytes.functional as functional
+import torch
 from safetensors.torch import load_file
 
-tensors = load_file(Path(__file__).parent / "nf4_vectors" / "vectors.safetensors")
-found = {}
-for name in sorted({key.split(".")[0] for key in tensors if key.endswith(".input")}):
-    value = tensors[f"{name}.input"]
-    if name == "blockwiseTies":
-        results = {"codes": functional.quantize_blockwise(value, blocksize=256)[0]}
-    else:
-        codes, state = functional.quantize_4bit(value, blocksize=64, quant_type="nf4", compress_statistics=True)
-        results = {"codes": codes.reshape(-1), "nested.codes": state.absmax}
-    for key, native in results.items():
-        ours = tensors[f"{name}.{key}"]
-        places = (native != ours).nonzero().flatten().tolist()
-        if places:
-            found[f"{name}.{key}"] = {"index": places, "pytorch": ours[places].tolist(), "native": native[places].tolist()}
-print(json.dumps(found))
+HERE = Path(__file__).parent
+
+
+def differences(native: torch.Tensor, pytorch: torch.Tensor) -> dict[str, list[int]]:
+    places = (native != pytorch).nonzero().flatten().tolist()
+    return {"index": places, "pytorch": pytorch[places].tolist(), "native": native[places].tolist()}
+
+
+ties, tensors = load_file(HERE / "nf4_ties" / "ties.safetensors"), load_file(HERE / "nf4" / "nf4.safetensors")
+found = {"nf4_ties.codes": differences(functional.quantize_blockwise(ties["input"], blocksize=256)[0], ties["codes"])}
+for name in sorted({key.split(".")[0] for key in tensors if key.endswith(".weights")}):
+    if not name.startswith("block"):
+        codes, state = functional.quantize_4bit(tensors[f"{name}.weights"], blocksize=64, quant_type="nf4", compress_statistics=True)
+        found[f"{name}.codes"] = differences(codes.flatten(), tensors[f"{name}.codes"])
+        found[f"{name}.nested_codes"] = differences(state.absmax, tensors[f"{name}.nested_codes"])
+print(json.dumps({key: value for key, value in found.items() if value["index"]}))
