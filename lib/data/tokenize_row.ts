@@ -1,0 +1,73 @@
+// A row's text as token ids and labels: rendered once, tokenized once, BOS once, EOS at the end.
+
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { IGNORED } from "./batch.ts";
+import type { Prompt, TextPart } from "./prompt.ts";
+import type { Row } from "./row.ts";
+
+/** Token ids of a whole row, not yet cut, and their labels. */
+export interface TokenizedRow {
+  inputIds: number[];
+  labels: number[];
+}
+
+/** Renders and tokenizes a row; with `completionOnly` the labels of all but the trained parts are -100. */
+export function tokenizeRow(
+  row: Row,
+  prompt: Prompt,
+  tokenizer: Tokenizer,
+  completionOnly: boolean,
+): TokenizedRow {
+  const parts = prompt.render?.(row, completionOnly) ??
+    [{ text: prompt.question(row), trained: false }, { text: prompt.answer(row), trained: true }];
+  const ids = tokenizer.encode(parts.map((part) => part.text).join(""), { addSpecialTokens: false });
+  const labels = completionOnly ? partLabels(ids, parts, tokenizer) : [...ids];
+  if (!endsInSpecial(ids, tokenizer)) {
+    ids.push(tokenizer.eosId!);
+    labels.push(!completionOnly || parts.at(-1)?.trained ? tokenizer.eosId! : IGNORED);
+  }
+  if (tokenizer.addsBos && ids[0] !== tokenizer.bosId) {
+    ids.unshift(tokenizer.bosId!);
+    labels.unshift(IGNORED);
+  }
+  return { inputIds: ids, labels };
+}
+
+// A chat template ends a turn with a token of its own (<|im_end|>): there a second end would be one too many.
+function endsInSpecial(ids: number[], tokenizer: Tokenizer): boolean {
+  for (let i = ids.length - 1; i > 0; i--) {
+    const shown = tokenizer.decode([ids[i]]);
+    if (shown === "" && tokenizer.decode([ids[i]], { skipSpecialTokens: false }) !== "") return true;
+    if (shown.trim() !== "") return false;
+  }
+  return false;
+}
+
+function partLabels(ids: number[], parts: TextPart[], tokenizer: Tokenizer): number[] {
+  const labels = new Array<number>(ids.length).fill(IGNORED);
+  let text = "";
+  let start = 0;
+  parts.forEach((part, i) => {
+    text += part.text;
+    const end = i === parts.length - 1 ? ids.length : boundary(ids, text, tokenizer);
+    if (part.trained) { for (let at = start; at < end; at++) labels[at] = ids[at]; }
+    start = end;
+  });
+  return labels;
+}
+
+/**
+ * How many of the whole text's tokens lie entirely inside its prefix. A token that holds characters of both sides belongs to
+ * what follows: its second half has to be learnt. The prefix alone may be cut otherwise near its end than inside the whole,
+ * so behind the tokens that both share the characters decide.
+ */
+export function boundary(ids: number[], prefix: string, tokenizer: Tokenizer): number {
+  const alone = tokenizer.encode(prefix, { addSpecialTokens: false });
+  let end = 0;
+  while (end < alone.length && end < ids.length && alone[end] === ids[end]) end++;
+  const shared = end;
+  const remaining = tokenizer.decode(alone.slice(shared), { skipSpecialTokens: false });
+  const spelled = (to: number) => tokenizer.decode(ids.slice(shared, to), { skipSpecialTokens: false });
+  while (end < ids.length && remaining !== "" && remaining.startsWith(spelled(end + 1))) end++;
+  return end;
+}
