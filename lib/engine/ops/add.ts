@@ -1,7 +1,7 @@
 // add(a, b) = a + b, element by element, of one shape.
+import { add as addOnGpu } from "../../../kernels/elementwise.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectSame } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { normal } from "./sample.ts";
 
 export const addOp: OpDefinition<Record<string, never>> = {
@@ -12,7 +12,7 @@ export const addOp: OpDefinition<Record<string, never>> = {
   },
   gradient: (_node, [dy]) => [dy, dy],
   onnx: (context, inputs) => [context.node("Add", inputs)],
-  webgpu: pending,
+  webgpu: addOnGpu,
   samples: [{ inputs: [normal(1, 5, 7), normal(2, 5, 7)], attributes: {}, differentiate: [0, 1] }],
 };
 

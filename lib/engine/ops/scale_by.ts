@@ -1,7 +1,7 @@
 // scaleBy(x, s) = x * s for a scalar tensor s of shape [1].
+import { scaleBy as scaleByOnGpu } from "../../../kernels/elementwise.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { floats, normal } from "./sample.ts";
 
 export const scaleByOp: OpDefinition<Record<string, never>> = {
@@ -15,7 +15,7 @@ export const scaleByOp: OpDefinition<Record<string, never>> = {
     return [scaleBy(dy!, scale), undefined];
   },
   onnx: (context, inputs) => [context.node("Mul", inputs)],
-  webgpu: pending,
+  webgpu: scaleByOnGpu,
   samples: [
     { inputs: [normal(1, 5, 7), floats([0.3])], attributes: {}, differentiate: [0] },
     { inputs: [normal(3, 300), floats([-2.5])], attributes: {} },

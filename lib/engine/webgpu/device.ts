@@ -4,7 +4,7 @@ import { type DType, elementCount, type TypedArray } from "../dtype.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { type Features, findAdapter, openAdapter, type WebGPUOptions } from "./adapter.ts";
 import { createPipelines, type PipelineCache } from "./pipelines.ts";
-import { type BufferPool, createPool } from "./pool.ts";
+import { type BufferPool, createPool, type PoolMemory } from "./pool.ts";
 import { createProfiler, type KernelTime } from "./profile.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 
@@ -31,7 +31,7 @@ export interface WebGPUDevice {
   flush(): void;
   /** Waits until the GPU has done all of it. */
   finished(): Promise<void>;
-  memory(): { live: number; peak: number; reserved: number };
+  memory(): PoolMemory;
   /** GPU time by kernel since the last call; empty unless the device was opened with `profile`. */
   profile(): Promise<KernelTime[]>;
   /** Throws what went wrong since the last call, if anything did. */

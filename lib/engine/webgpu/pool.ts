@@ -10,6 +10,17 @@ interface Slot {
   lastUse: number;
 }
 
+export interface PoolMemory {
+  /** Bytes held now. */
+  readonly live: number;
+  /** The most ever held at once. */
+  readonly peak: number;
+  /** How many buffers are held now. */
+  readonly buffers: number;
+  /** Bytes of all buffers that exist, free ones too. */
+  readonly reserved: number;
+}
+
 export interface BufferPool {
   /** A buffer of at least `bytes`; its content is undefined. */
   acquire(bytes: number): GPUBuffer;
@@ -21,9 +32,7 @@ export interface BufferPool {
   lastUse(buffer: GPUBuffer): number;
   /** Destroys free buffers last used before that submission. */
   trim(before: number): void;
-  /** live: bytes held now, peak: the most ever held, reserved: bytes of all buffers that exist. */
-  memory(): { live: number; peak: number; reserved: number };
-  resetPeak(): void;
+  memory(): PoolMemory;
   destroy(): void;
 }
 
@@ -36,7 +45,7 @@ export function sizeClass(bytes: number): number {
 export function createPool(device: GPUDevice, usage: GPUBufferUsageFlags, maxBufferSize: number): BufferPool {
   const slots = new Map<GPUBuffer, Slot>();
   const free = new Map<number, Slot[]>();
-  let live = 0, peak = 0, reserved = 0;
+  let live = 0, peak = 0, buffers = 0, reserved = 0;
 
   const create = (bytes: number): Slot => {
     const capacity = Math.min(sizeClass(bytes), maxBufferSize - maxBufferSize % 4);
@@ -66,6 +75,7 @@ export function createPool(device: GPUDevice, usage: GPUBufferUsageFlags, maxBuf
       const slot = find(bytes) ?? create(bytes);
       slot.held = Math.max(bytes, 4);
       live += slot.held;
+      buffers++;
       peak = Math.max(peak, live);
       return slot.buffer;
     },
@@ -73,6 +83,7 @@ export function createPool(device: GPUDevice, usage: GPUBufferUsageFlags, maxBuf
       const slot = slots.get(buffer);
       if (!slot || slot.held === 0) throw new Error("webgpu: a tensor was freed twice.");
       live -= slot.held;
+      buffers--;
       slot.held = 0;
       const list = free.get(slot.capacity);
       if (list) list.push(slot);
@@ -93,15 +104,12 @@ export function createPool(device: GPUDevice, usage: GPUBufferUsageFlags, maxBuf
         else free.delete(capacity);
       }
     },
-    memory: () => ({ live, peak, reserved }),
-    resetPeak() {
-      peak = live;
-    },
+    memory: () => ({ live, peak, buffers, reserved }),
     destroy() {
       for (const slot of slots.values()) slot.buffer.destroy();
       slots.clear();
       free.clear();
-      live = reserved = 0;
+      live = buffers = reserved = 0;
     },
   };
 }
