@@ -1,0 +1,57 @@
+// What a decoder model's configuration holds.
+
+/** The families of decoders that share one forward pass; their differences are fields of {@linkcode ModelConfig}. */
+export type ModelType = "llama" | "mistral" | "qwen2" | "gemma";
+
+/** How rotary frequencies are stretched for longer texts; fields as in Hugging Face's rope_scaling. */
+export type RopeScaling =
+  | { ropeType: "linear"; factor: number }
+  | {
+    ropeType: "llama3";
+    factor: number;
+    lowFreqFactor: number;
+    highFreqFactor: number;
+    originalMaxPositionEmbeddings: number;
+  };
+
+/** A decoder's sizes and variants. Names are those of config.json in camelCase. */
+export interface ModelConfig {
+  modelType: ModelType;
+  vocabSize: number;
+  hiddenSize: number;
+  /** Width of the feed-forward layer. */
+  intermediateSize: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  /** Heads of keys and values: divides numAttentionHeads. */
+  numKeyValueHeads: number;
+  /** Width of a head; not always hiddenSize / numAttentionHeads. */
+  headDim: number;
+  hiddenAct: "silu" | "gelu_pytorch_tanh";
+  rmsNormEps: number;
+  ropeTheta: number;
+  ropeScaling: RopeScaling | null;
+  maxPositionEmbeddings: number;
+  /** Positions that a query sees, itself included; null for all before it. */
+  slidingWindow: number | null;
+  /** The output layer is the embedding (files: the presence of lm_head.weight decides). */
+  tieWordEmbeddings: boolean;
+  /** q, k and v have a bias. */
+  attentionBias: boolean;
+  /** The attention's output projection has a bias. */
+  attentionOutputBias: boolean;
+  /** The feed-forward layers have a bias. */
+  mlpBias: boolean;
+  /** Added to the weight of every norm: 1 in Gemma, else 0. */
+  normOffset: number;
+  /** The embedding is multiplied by this: sqrt(hiddenSize) in Gemma, else 1. */
+  embeddingScale: number;
+  /** Standard deviation of fresh weights. */
+  initializerRange: number;
+  bosTokenId?: number;
+  /** Every token that ends a text; empty when config.json names none. */
+  eosTokenIds: number[];
+  padTokenId?: number;
+  /** The dtype that the weights were saved in, as config.json says it ("float32", "bfloat16", ...). */
+  dtype?: string;
+}
