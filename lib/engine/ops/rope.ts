@@ -27,10 +27,11 @@ export const ropeOp: OpDefinition<RopeAttributes> = {
   onnx(context, [x, positions, cos, sin], { attributes }) {
     const { heads, inverse = false } = attributes as RopeAttributes;
     const { node, i64 } = context;
+    // The tables are gathered first: onnxruntime refuses a table that is shorter than the number of tokens.
+    const at = (table: string) => node("Gather", [table, positions]);
+    const tables = [at(cos), inverse ? node("Neg", [at(sin)]) : at(sin)];
     const batched = node("Unsqueeze", [x, i64([0])]);
-    const ids = node("Unsqueeze", [node("Cast", [positions], { to: "i64" }), i64([0])]);
-    const tables = [cos, inverse ? node("Neg", [sin]) : sin];
-    const rotated = node("ms.RotaryEmbedding", [batched, ids, ...tables], { num_heads: heads });
+    const rotated = node("ms.RotaryEmbedding", [batched, i64([0]), ...tables], { num_heads: heads });
     return [node("Squeeze", [rotated, i64([0])])];
   },
   webgpu: pending,

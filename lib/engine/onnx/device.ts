@@ -1,0 +1,68 @@
+// The CPU as a device: tensors are typed arrays, programs are onnxruntime sessions.
+import type { TypedArray } from "../dtype.ts";
+import type { Device } from "../device.ts";
+import { byteLength, type Tensor } from "../tensor.ts";
+import { compileOnnx } from "./program.ts";
+
+export interface CpuOptions {
+  /** Threads of onnxruntime; default: one for each core. */
+  threads?: number;
+}
+
+export function openCPU(
+  reason: string,
+  { threads = navigator.hardwareConcurrency }: CpuOptions = {},
+): Device {
+  const live = new Set<TypedArray | GPUBuffer>();
+  let bytes = 0, peak = 0;
+  const own = (tensor: Tensor): Tensor => {
+    if (!live.has(tensor.storage)) {
+      live.add(tensor.storage);
+      bytes += byteLength(tensor);
+      peak = Math.max(peak, bytes);
+    }
+    return tensor;
+  };
+  return {
+    backend: "cpu",
+    name: `CPU, ${threads} threads (onnxruntime)`,
+    reason,
+    supportsF16: false,
+    upload: (data, shape, dtype) =>
+      own(
+        dtype === "f16"
+          ? { dtype: "f32", shape, storage: fromHalf(data as Uint16Array) }
+          : { dtype, shape, storage: data },
+      ),
+    update(tensor, data) {
+      (tensor.storage as Float32Array).set(data as Float32Array);
+    },
+    read: (...tensors) => Promise.resolve(tensors.map((tensor) => tensor.storage as TypedArray)),
+    free(...tensors) {
+      for (const tensor of tensors) {
+        if (live.delete(tensor.storage)) bytes -= byteLength(tensor);
+      }
+    },
+    async compile(graph, options = {}) {
+      const program = await compileOnnx(graph, { threads, ...options });
+      return {
+        async run(inputs) {
+          const outputs = await program.run(inputs);
+          for (const tensor of Object.values(outputs)) own(tensor);
+          return outputs;
+        },
+        close: program.close,
+      };
+    },
+    flush() {},
+    memory: () => ({ live: bytes, peak, buffers: live.size }),
+    close() {
+      live.clear();
+      bytes = 0;
+    },
+  };
+}
+
+function fromHalf(bits: Uint16Array): Float32Array {
+  return Float32Array.from(new Float16Array(bits.buffer, bits.byteOffset, bits.length));
+}

@@ -1,0 +1,164 @@
+// A graph becomes an ONNX model: every op adds its nodes through the context made here.
+import type { TypedArray } from "../dtype.ts";
+import type { Graph, Node, Value } from "../graph.ts";
+import type { OnnxAttribute, OnnxBody, OnnxContext, OnnxDType } from "./context.ts";
+import { elementType, graphProto, modelProto, nodeProto, type ProtoAttribute, tensorProto } from "./proto.ts";
+
+/** An input of the session that JavaScript fills from inputs of the program. */
+export interface HostInput {
+  readonly name: string;
+  readonly dtype: "f32";
+  readonly shape: readonly number[];
+  readonly from: readonly Value[];
+  readonly compute: (inputs: TypedArray[], into: TypedArray) => void;
+}
+
+export interface LoweredGraph {
+  readonly model: Uint8Array;
+  readonly hostInputs: readonly HostInput[];
+  /** Names of the program's inputs that the model still reads. */
+  readonly inputs: ReadonlySet<string>;
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type ConstantType = "f32" | "i32" | "i64" | "u32";
+
+/** Initializers are written once for equal content; names are unique over the graph and its loop bodies. */
+interface Shared {
+  counter: number;
+  readonly initializers: Map<string, { name: string; bytes: Bytes }>;
+  readonly hostInputs: Map<string, HostInput>;
+  readonly used: ReadonlySet<number>;
+  readonly graph: readonly Node[];
+  readonly read: Set<string>;
+}
+
+const arrays = { f32: Float32Array, i32: Int32Array, i64: BigInt64Array, u32: Uint32Array };
+
+function constant(shared: Shared, dtype: ConstantType, value: number | readonly number[]): string {
+  const list = typeof value === "number" ? [value] : value;
+  const data = dtype === "i64"
+    ? BigInt64Array.from(list, BigInt)
+    : arrays[dtype].from(list as number[]) as Float32Array;
+  const shape = typeof value === "number" ? [] : [list.length];
+  const key = `${dtype} ${shape} ${list}`;
+  let found = shared.initializers.get(key);
+  if (!found) {
+    const name = `constant_${shared.counter++}`;
+    found = { name, bytes: tensorProto(name, dtype, shape, new Uint8Array(data.buffer)) };
+    shared.initializers.set(key, found);
+  }
+  return found.name;
+}
+
+function attributeProto(
+  value: OnnxAttribute,
+  shared: Shared,
+  bodies: Map<OnnxBody, Bytes[]>,
+): ProtoAttribute {
+  if (typeof value !== "object" || !("context" in value)) {
+    return typeof value === "string" && value in elementType
+      ? elementType[value as OnnxDType]
+      : value as ProtoAttribute;
+  }
+  const name = `body_${shared.counter++}`;
+  return {
+    graph: graphProto({
+      name,
+      nodes: bodies.get(value)!,
+      initializers: [],
+      inputs: value.inputs,
+      outputs: value.outputs,
+    }),
+  };
+}
+
+function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[]>): OnnxContext {
+  const nodes = (
+    type: string,
+    inputs: readonly string[],
+    count: number,
+    attributes: Record<string, OnnxAttribute> = {},
+  ) => {
+    const outputs = Array.from({ length: count }, () => `${type.replace("ms.", "")}_${shared.counter++}`);
+    const protos = Object.fromEntries(
+      Object.entries(attributes).map(([key, value]) => [key, attributeProto(value, shared, bodies)]),
+    );
+    inputs.forEach((name) => shared.read.add(name));
+    sink.push(nodeProto({ type, inputs, outputs, attributes: protos }));
+    return outputs;
+  };
+  return {
+    nodes,
+    node: (type, inputs, attributes) => nodes(type, inputs, 1, attributes)[0],
+    f32: (value) => constant(shared, "f32", value),
+    i64: (value) => constant(shared, "i64", value),
+    i32: (value) => constant(shared, "i32", value),
+    u32: (value) => constant(shared, "u32", value),
+    fresh: (hint) => `${hint}_${shared.counter++}`,
+    used: (value) => shared.used.has(value.id),
+    graph: shared.graph,
+    body() {
+      const inner: Bytes[] = [];
+      const body = { context: makeContext(shared, inner, bodies), inputs: [], outputs: [] };
+      bodies.set(body, inner);
+      return body;
+    },
+    host(key, { shape }, from, compute) {
+      const name = `host ${key}`;
+      shared.hostInputs.set(key, { name, dtype: "f32", shape: shape as number[], from, compute });
+      return name;
+    },
+  };
+}
+
+/** Which values anybody reads, given that some inputs of some ops are not read on this backend. */
+function usedValues(graph: Graph): Set<number> {
+  const used = new Set([...graph.outputs.values()].map((value) => value.id));
+  for (const { op, inputs, outputs } of graph.nodes.toReversed()) {
+    if (!outputs.some((output) => used.has(output.id))) continue;
+    inputs.forEach((input, i) => op.onnxIgnores?.includes(i) || used.add(input.id));
+  }
+  return used;
+}
+
+/** Lowers a graph to the bytes of an ONNX model. */
+export function lowerToOnnx(graph: Graph): LoweredGraph {
+  const used = usedValues(graph);
+  const live = graph.nodes.filter(({ outputs }) => outputs.some(({ id }) => used.has(id)));
+  const shared: Shared = {
+    counter: 0,
+    initializers: new Map(),
+    hostInputs: new Map(),
+    used,
+    graph: live,
+    read: new Set(),
+  };
+  const sink: Bytes[] = [];
+  const context = makeContext(shared, sink, new Map());
+  const nameOf = new Map<number, string>();
+  for (const [name, value] of graph.inputs) nameOf.set(value.id, name);
+  for (const node of live) {
+    const names = node.op.onnx(context, node.inputs.map(({ id }) => nameOf.get(id) ?? ""), node);
+    node.outputs.forEach(({ id }, i) => names[i] !== undefined && nameOf.set(id, names[i]!));
+  }
+  // Outputs get their own names through Identity, since one value may be two outputs, or an input.
+  const outputs = [...graph.outputs].map(([name, { id, dtype, shape }]) => {
+    shared.read.add(nameOf.get(id)!);
+    sink.push(
+      nodeProto({ type: "Identity", inputs: [nameOf.get(id)!], outputs: [`out ${name}`], attributes: {} }),
+    );
+    return { name: `out ${name}`, dtype, shape };
+  });
+  const inputs = [...graph.inputs].filter(([name]) => shared.read.has(name))
+    .map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  const proto = graphProto({
+    name: "fintune",
+    nodes: sink,
+    initializers: [...shared.initializers.values()].map(({ bytes }) => bytes),
+    inputs: [...inputs, ...shared.hostInputs.values()],
+    outputs,
+  });
+  const hostInputs = [...shared.hostInputs.values()];
+  return { model: modelProto(proto), hostInputs, inputs: new Set(inputs.map(({ name }) => name)) };
+}

@@ -1,0 +1,75 @@
+// A graph as a program on the CPU: one onnxruntime session, fed with typed arrays.
+import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { allocate, type DType, elementCount, type TypedArray } from "../dtype.ts";
+import type { Graph } from "../graph.ts";
+import { describe } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { lowerToOnnx } from "./lower.ts";
+
+export interface CpuProgram {
+  run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
+  close(): void;
+}
+
+export interface CpuSettings {
+  threads: number;
+  /** Initializers instead of inputs: onnxruntime then lays them out for itself (faster for few rows, a second copy). */
+  constants?: Readonly<Record<string, Tensor>>;
+}
+
+const ortTypes: Record<DType, OrtTensor.Type> = { f32: "float32", f16: "float16", i32: "int32", u8: "uint8" };
+
+/** Loads onnxruntime only now: whoever needs no CPU device never pays for it. */
+export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<CpuProgram> {
+  const ort = await import("onnxruntime-node");
+  const { model, hostInputs, inputs: read } = lowerToOnnx(graph);
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: settings.threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  } as InferenceSession.SessionOptions);
+  const nameOf = new Map([...graph.inputs].map(([name, { id }]) => [id, name]));
+  const scratch = hostInputs.map(({ dtype, shape }) => allocate(dtype, elementCount(shape)));
+  const wrap = (dtype: DType, data: TypedArray, shape: readonly number[]) =>
+    new ort.Tensor(ortTypes[dtype], data as Float32Array, shape);
+
+  return {
+    async run(inputs) {
+      const feeds: Record<string, OrtTensor> = {};
+      checkSizes(graph, inputs);
+      for (const [name, tensor] of Object.entries(inputs)) {
+        if (read.has(name)) feeds[name] = wrap(tensor.dtype, tensor.storage as TypedArray, tensor.shape);
+      }
+      hostInputs.forEach(({ name, dtype, shape, from, compute }, i) => {
+        compute(from.map(({ id }) => inputs[nameOf.get(id)!].storage as TypedArray), scratch[i]);
+        feeds[name] = wrap(dtype, scratch[i], shape);
+      });
+      const results = await session.run(feeds);
+      return Object.fromEntries([...graph.outputs].map(([name, { dtype }]) => {
+        const { data, dims } = results[`out ${name}`];
+        return [name, { dtype, shape: dims, storage: data as TypedArray }];
+      }));
+    },
+    close: () => void session.release(),
+  };
+}
+
+/** Every input is there, of its type, and dynamic sizes agree. */
+export function checkSizes(graph: Graph, inputs: Readonly<Record<string, Tensor>>): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const [name, value] of graph.inputs) {
+    const tensor = inputs[name];
+    if (!tensor) throw new Error(`run: input ${name} is missing.`);
+    const fits = tensor.dtype === value.dtype && tensor.shape.length === value.shape.length &&
+      value.shape.every((size, axis) => {
+        if (typeof size === "number") return size === tensor.shape[axis];
+        if (!sizes.has(size)) sizes.set(size, tensor.shape[axis]);
+        return sizes.get(size) === tensor.shape[axis];
+      });
+    if (!fits) throw new Error(`run: input ${name} must be ${describe(value)}, not ${describe(tensor)}.`);
+  }
+  return sizes;
+}

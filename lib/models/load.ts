@@ -1,0 +1,152 @@
+// From a Hugging Face model folder to a model on a device: tensors stream one at a time, so that a model which is quantised
+// while it loads is never held unquantised.
+import { join } from "@std/path";
+import { type Device, openDevice } from "../engine/device.ts";
+import { UserError } from "../errors.ts";
+import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import { toFloat32 } from "../formats/floats.ts";
+import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
+import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
+import { readOptionalJson } from "../text/files.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { type ModelConfig, parameterShapes, parseConfig } from "./config.ts";
+import type { GenerationConfig, Model, Weight } from "./model.ts";
+
+/** Options of {@linkcode loadModel}. */
+export interface LoadModelOptions {
+  /** Default: the process's own device, opened once by `openDevice()`. */
+  device?: Device;
+  /** "nf4" quantises the blocks' linear layers while they load (bitsandbytes' load_in_4bit); default: as stored. */
+  quantize?: "nf4";
+  /** With `quantize`: store the block scales in 8 bits too. */
+  doubleQuant?: boolean;
+}
+
+let ownDevice: Promise<Device> | undefined;
+
+/** The process's own device, opened at first need. */
+export function defaultDevice(): Promise<Device> {
+  return ownDevice ??= openDevice().catch((error) => {
+    ownDevice = undefined;
+    throw error;
+  });
+}
+
+/**
+ * Loads a model folder: config.json, model.safetensors or shards with their index (f32, f16, bf16, or quantised to NF4 by
+ * bitsandbytes), and where they are there the tokenizer files and generation_config.json.
+ *
+ * Weights are f32 on the CPU; on a GPU with shader-f16, matrices that are stored in half precision stay so.
+ *
+ * @param name a folder
+ * @throws UserError when a file is missing or malformed, a tensor does not fit the configuration, or the tokenizer has
+ *   more tokens than the embedding
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "@fintune/fintune";
+ * const model = await loadModel("tests/reference/llama_tied/model");
+ * console.log(model.config.numHiddenLayers, model.weights.size); // 2 20
+ * ```
+ */
+export async function loadModel(name: string, options: LoadModelOptions = {}): Promise<Model> {
+  const config = await loadConfig(name);
+  const tokenizer = await loadTokenizer(name);
+  if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
+    throw new UserError(
+      `${name}: the tokenizer has ${tokenizer.vocabSize} tokens, the embedding only ${config.vocabSize} rows; they are not of one model.`,
+    );
+  }
+  const device = options.device ?? await defaultDevice();
+  const checkpoint = await openCheckpoint(name);
+  try {
+    const weights = await loadWeights(name, config, checkpoint, device, options);
+    const generation = await loadGenerationConfig(name, config, tokenizer);
+    return { name, config, device, weights, tokenizer, generation, adapters: new Map() };
+  } finally {
+    checkpoint.close();
+  }
+}
+
+/** Reads and checks config.json alone: enough to count parameters and estimate memory. */
+export async function loadConfig(folder: string): Promise<ModelConfig> {
+  const path = join(folder, "config.json");
+  const json = await readOptionalJson(path);
+  if (!json) throw new UserError(`${path} is missing: ${folder} is no model folder.`);
+  return parseConfig(json, path);
+}
+
+async function loadWeights(
+  folder: string,
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+  device: Device,
+  options: LoadModelOptions,
+): Promise<Map<string, Weight>> {
+  const expected = parameterShapes(config);
+  // A head in the file is the head, whatever the configuration says of ties.
+  if (checkpoint.tensors.has("lm_head.weight")) {
+    expected.set("lm_head.weight", [config.vocabSize, config.hiddenSize]);
+  }
+  checkNames(folder, expected, checkpoint);
+  const weights = new Map<string, Weight>();
+  for (const [name, shape] of expected) {
+    const parts = await bnbParts(checkpoint, name, shape);
+    weights.set(
+      name,
+      parts
+        ? uploadNF4(device, parts, shape as [number, number])
+        : await loadTensor(name, shape, checkpoint, device, options),
+    );
+  }
+  return weights;
+}
+
+function checkNames(folder: string, expected: Map<string, readonly number[]>, { tensors }: Checkpoint): void {
+  for (const name of expected.keys()) {
+    if (!tensors.has(name)) {
+      throw new UserError(`${folder}: the weights lack ${name}, which config.json implies.`);
+    }
+  }
+  for (const name of tensors.keys()) {
+    if (!expected.has(name) && !isBnbPart(name) && !name.endsWith("rotary_emb.inv_freq")) {
+      throw new UserError(`${folder}: the weights hold ${name}, which a model of this config.json has not.`);
+    }
+  }
+}
+
+async function loadTensor(
+  name: string,
+  shape: readonly number[],
+  checkpoint: Checkpoint,
+  device: Device,
+  { quantize, doubleQuant }: LoadModelOptions,
+): Promise<Weight> {
+  const info = checkpoint.tensors.get(name)!;
+  if (info.shape.join() !== shape.join()) {
+    throw new UserError(`${name} is [${info.shape}] in the weights, but config.json implies [${shape}].`);
+  }
+  const bytes = await checkpoint.read(name);
+  if (quantize === "nf4" && isQuantizable(name)) {
+    return quantizeWeight(device, name, toFloat32(bytes, info.dtype), shape, { doubleQuant });
+  }
+  if (info.dtype === "F16" && shape.length === 2 && device.supportsF16) {
+    return { kind: "dense", tensor: device.upload(new Uint16Array(bytes.buffer), shape, "f16") };
+  }
+  return { kind: "dense", tensor: device.upload(toFloat32(bytes, info.dtype), shape, "f32") };
+}
+
+async function loadGenerationConfig(
+  folder: string,
+  config: ModelConfig,
+  tokenizer?: Tokenizer,
+): Promise<GenerationConfig> {
+  const json = await readOptionalJson(join(folder, "generation_config.json")) ?? {};
+  const ids = (value: unknown): number[] => [value].flat().filter((id): id is number => Number.isInteger(id));
+  const ends = ids(json.eos_token_id).length ? ids(json.eos_token_id) : config.eosTokenIds;
+  return {
+    eosTokenIds: [...new Set([...ends, ...tokenizer?.eosIds ?? []])],
+    bosTokenId: ids(json.bos_token_id)[0] ?? config.bosTokenId,
+    padTokenId: ids(json.pad_token_id)[0] ?? config.padTokenId,
+  };
+}

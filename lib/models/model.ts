@@ -1,0 +1,90 @@
+// What a model is: a configuration, weights on a device, a tokenizer, and any number of adapters over the same base.
+import type { Device } from "../engine/device.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** A weight in f32 or f16. */
+export interface DenseWeight {
+  readonly kind: "dense";
+  readonly tensor: Tensor;
+}
+
+/** A weight [out, in] in bitsandbytes' NF4; with double quantisation the block scales are themselves 8-bit codes. */
+export interface NF4Weight {
+  readonly kind: "nf4";
+  readonly shape: readonly [out: number, width: number];
+  readonly codes: Tensor;
+  readonly scales: { readonly absmax: Tensor } | {
+    readonly nestedCodes: Tensor;
+    readonly nestedAbsmax: Tensor;
+    readonly offset: Tensor;
+    readonly codebook: Tensor;
+  };
+}
+
+export type Weight = DenseWeight | NF4Weight;
+
+/** PEFT's LoraConfig, as far as it is supported. */
+export interface LoRAConfig {
+  /** Rank of the update. */
+  readonly r: number;
+  /** PEFT's lora_alpha: the update counts alpha / r (rsLoRA: alpha / sqrt(r)). */
+  readonly alpha: number;
+  readonly dropout: number;
+  /** The last part of module names, e.g. q_proj. */
+  readonly targetModules: readonly string[];
+  readonly useRslora: boolean;
+}
+
+/** One LoRA adapter: its matrices are f32 tensors, named as in PEFT's files. */
+export interface Adapter {
+  readonly name: string;
+  readonly config: LoRAConfig;
+  readonly parameters: ReadonlyMap<string, Tensor>;
+}
+
+/** Settings of generation_config.json that ask for other than the defaults. */
+export interface GenerationConfig {
+  readonly eosTokenIds: readonly number[];
+  readonly bosTokenId?: number;
+  readonly padTokenId?: number;
+}
+
+/** A language model on a device. Functions that change a model return a new one which shares the weights. */
+export interface Model {
+  /** The folder or id that it was loaded from. */
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly device: Device;
+  /** By Hugging Face's names; the tied head is not repeated. */
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly tokenizer?: Tokenizer;
+  readonly generation: GenerationConfig;
+  /** Adapters by name, all over the same base. */
+  readonly adapters: ReadonlyMap<string, Adapter>;
+  /** Name of the adapter in use; undefined: the base alone. */
+  readonly active?: string;
+}
+
+/** The adapter in use. */
+export function activeAdapter(model: Model): Adapter | undefined {
+  return model.active === undefined ? undefined : model.adapters.get(model.active);
+}
+
+/** The name of the head's weight: the embedding's where they are tied. */
+export function headName(model: Model): string {
+  return model.weights.has("lm_head.weight") ? "lm_head.weight" : "model.embed_tokens.weight";
+}
+
+/**
+ * What is trained, by the name under which files and gradients have it: the adapter's matrices under PEFT's names, or
+ * without an adapter every weight of the base.
+ */
+export function trainableParameters(model: Model): Map<string, Tensor> {
+  const adapter = activeAdapter(model);
+  if (adapter) return new Map(adapter.parameters);
+  return new Map(
+    [...model.weights].flatMap(([name, weight]) => weight.kind === "dense" ? [[name, weight.tensor]] : []),
+  );
+}

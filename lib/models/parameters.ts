@@ -1,0 +1,114 @@
+// Between a model's tensors and the symbolic values of a graph: which inputs a layer has, and what a linear layer does.
+import type { Type, Value } from "../engine/graph.ts";
+import { dropout } from "../engine/ops/dropout.ts";
+import { matmul } from "../engine/ops/matmul.ts";
+import { matmulNF4 } from "../engine/ops/matmul_nf4.ts";
+import { nestedAbsmax } from "../engine/ops/nested_absmax.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { activeAdapter, type LoRAConfig, type Model, type Weight } from "./model.ts";
+
+/** PEFT's name of a LoRA matrix. */
+export const peftName = (module: string, matrix: "A" | "B"): string =>
+  `base_model.model.${module}.lora_${matrix}.weight`;
+
+/** The tensors of one weight, as inputs of a graph. */
+function weightTensors(name: string, weight: Weight): [string, Tensor][] {
+  if (weight.kind === "dense") return [[name, weight.tensor]];
+  return [
+    [`${name}.codes`, weight.codes],
+    ...Object.entries(weight.scales).map(([part, tensor]): [string, Tensor] => [
+      `${name}.${part}`,
+      tensor,
+    ]),
+  ];
+}
+
+/**
+ * All tensors under a prefix ("model.layers.3."), base and adapter, by their names without the prefix. Graphs that are
+ * compiled once for all layers take them as inputs under these names.
+ */
+export function tensorsUnder(model: Model, prefix: string): Record<string, Tensor> {
+  const found: Record<string, Tensor> = {};
+  for (const [name, weight] of model.weights) {
+    if (!name.startsWith(prefix)) continue;
+    for (const [input, tensor] of weightTensors(name.slice(prefix.length), weight)) found[input] = tensor;
+  }
+  const adapterPrefix = `base_model.model.${prefix}`;
+  for (const [name, tensor] of activeAdapter(model)?.parameters ?? []) {
+    if (name.startsWith(adapterPrefix)) found[name.slice(adapterPrefix.length)] = tensor;
+  }
+  return found;
+}
+
+/** A weight that is not quantised, under its own name. */
+export function denseTensor(model: Model, name: string): Tensor {
+  const weight = model.weights.get(name);
+  if (weight?.kind !== "dense") throw new Error(`${name} is missing or quantised.`);
+  return weight.tensor;
+}
+
+export function typesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, Type> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
+  );
+}
+
+/** Symbolic weights of one layer, by names without the layer's prefix. */
+export interface Layer {
+  weight(name: string): Value;
+  /** The linear layer `name` applied to x, with its LoRA update where the adapter has one. */
+  linear(name: string, x: Value): Value;
+}
+
+export interface LoRAInputs {
+  readonly config: LoRAConfig;
+  /** Counters for dropout; absent where nothing is dropped. */
+  readonly keys?: { readonly token: Value; readonly layer: Value };
+}
+
+export function loraScale({ r, alpha, useRslora }: LoRAConfig): number {
+  return alpha / (useRslora ? Math.sqrt(r) : r);
+}
+
+/** Every module draws its own dropout bits: a number from its name, the same on every machine. */
+function moduleNumber(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+/** `values[prefix + name]` is a graph's input for each tensor that `tensorsUnder` names. */
+export function symbolicLayer(
+  values: Readonly<Record<string, Value>>,
+  prefix: string,
+  lora?: LoRAInputs,
+): Layer {
+  const optional = (name: string): Value | undefined => values[prefix + name];
+  const weight = (name: string): Value => {
+    const value = optional(name);
+    if (!value) throw new Error(`The graph has no input ${prefix + name}.`);
+    return value;
+  };
+  const base = (name: string, x: Value): Value => {
+    const codes = optional(`${name}.weight.codes`);
+    if (!codes) return matmul(x, weight(`${name}.weight`), { transB: true });
+    const width = x.shape[1] as number;
+    const shape = { out: codes.shape[0] as number * 2 / width, in: width };
+    const part = (suffix: string) => weight(`${name}.weight.${suffix}`);
+    const absmax = optional(`${name}.weight.absmax`) ??
+      nestedAbsmax(part("nestedCodes"), part("nestedAbsmax"), part("offset"), part("codebook"));
+    return matmulNF4(x, codes, absmax, { ...shape, transB: true });
+  };
+  const linear = (name: string, x: Value): Value => {
+    const y = base(name, x);
+    const a = optional(`${name}.lora_A.weight`);
+    if (!a || !lora) return y;
+    const { config, keys } = lora;
+    const kept = keys
+      ? dropout(x, keys.token, keys.layer, { p: config.dropout, module: moduleNumber(name) })
+      : x;
+    const low = matmul(kept, a, { transB: true });
+    return matmul(low, weight(`${name}.lora_B.weight`), { transB: true, alpha: loraScale(config), c: y });
+  };
+  return { weight, linear };
+}

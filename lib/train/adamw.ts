@@ -1,0 +1,187 @@
+// AdamW over whatever of a model is trained, with clipping by the global norm. Nothing is read back from the device here.
+import type { Device } from "../engine/device.ts";
+import { adamw } from "../engine/ops/adamw.ts";
+import { sumSquares } from "../engine/ops/sum_squares.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { f32, trace } from "../engine/trace.ts";
+import { UserError } from "../errors.ts";
+import { type Model, trainableParameters } from "../models/model.ts";
+import type { Schedule } from "./schedule.ts";
+import { compiled } from "./step.ts";
+
+/** Options of {@linkcode adamW}, by torch.optim.AdamW's names. */
+export interface AdamWOptions {
+  /** A number, or a schedule by step. */
+  learningRate: number | Schedule;
+  /** Default [0.9, 0.999]. */
+  betas?: readonly [number, number];
+  /** Default 1e-8. */
+  eps?: number;
+  /** Decoupled decay of every trained tensor; default 0.01, as torch's (Transformers' Trainer sets 0). */
+  weightDecay?: number;
+}
+
+/** Optimizer state over a model's trainable parameters. */
+export interface Optimizer {
+  readonly model: Model;
+  /** Steps done. */
+  readonly steps: number;
+  /** First and second moment of every trained tensor, f32, by name. */
+  readonly moments: ReadonlyMap<string, { readonly m: Tensor; readonly v: Tensor }>;
+  /** The rate of the next step. */
+  learningRate(): number;
+  /**
+   * Applies gradients and frees them. Returns their global norm before clipping, squared, as f32[1]; the caller frees it.
+   */
+  step(gradients: ReadonlyMap<string, Tensor>, maxGradNorm: number): Promise<Tensor>;
+  /** Continues from a saved state: moments are copied in, `steps` set. */
+  restore(steps: number, moments: ReadonlyMap<string, { m: Float32Array; v: Float32Array }>): void;
+}
+
+/**
+ * AdamW with decoupled weight decay and float32 state (Loshchilov & Hutter 2019), step for step as torch.optim.AdamW.
+ *
+ * It trains the model's active adapter, or without one every weight of the base.
+ *
+ * @throws UserError when nothing can be trained (a quantised base without an adapter) or an option is out of range
+ *
+ * @example
+ * ```ts
+ * import { adamW, attachLoRA, linearSchedule, loadModel } from "@fintune/fintune";
+ * const model = attachLoRA(await loadModel("tests/reference/llama_tied/model"), { r: 4, quiet: true });
+ * const optimizer = adamW(model, { learningRate: linearSchedule(2e-4, { warmup: 100, total: 339 }) });
+ * console.log(optimizer.steps); // 0
+ * ```
+ */
+export function adamW(model: Model, options: AdamWOptions): Optimizer {
+  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, learningRate } = options;
+  checkOptions(model, options);
+  const schedule = typeof learningRate === "number" ? () => learningRate : learningRate;
+  const { device } = model;
+  const parameters = trainableParameters(model);
+  const zeros = ({ shape }: Tensor) =>
+    device.upload(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape, "f32");
+  const moments = new Map(
+    [...parameters].map(([name, tensor]) => [name, { m: zeros(tensor), v: zeros(tensor) }]),
+  );
+  let steps = 0;
+  return {
+    model,
+    moments,
+    get steps() {
+      return steps;
+    },
+    learningRate: () => schedule(steps),
+    async step(gradients, maxGradNorm) {
+      const normSquared = await globalNorm(device, [...gradients.values()]);
+      const t = steps + 1;
+      const numbers = [
+        schedule(steps),
+        ...betas,
+        eps,
+        weightDecay,
+        1 - betas[0] ** t,
+        1 - betas[1] ** t,
+        maxGradNorm,
+      ];
+      const hyper = device.upload(Float32Array.from(numbers), [8], "f32");
+      for (const [name, parameter] of parameters) {
+        const { m, v } = moments.get(name)!;
+        await update(device, { parameter, gradient: gradients.get(name)!, m, v, hyper, normSquared });
+      }
+      device.free(hyper, ...gradients.values());
+      steps = t;
+      return normSquared;
+    },
+    restore(done, saved) {
+      for (const [name, { m, v }] of moments) {
+        const from = saved.get(name);
+        if (!from) throw new UserError(`The saved optimizer state has nothing for ${name}.`);
+        device.update(m, from.m);
+        device.update(v, from.v);
+      }
+      steps = done;
+    },
+  };
+}
+
+function checkOptions(
+  model: Model,
+  { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 }: AdamWOptions,
+): void {
+  if (!betas.every((beta) => beta >= 0 && beta < 1)) {
+    throw new UserError(`AdamW's betas are ${betas}; each must be at least 0 and below 1.`);
+  }
+  if (!(eps > 0)) throw new UserError(`AdamW's eps is ${eps}; it must be above 0.`);
+  if (!(weightDecay >= 0)) {
+    throw new UserError(`AdamW's weightDecay is ${weightDecay}; it must be at least 0.`);
+  }
+  if (model.active === undefined && [...model.weights.values()].some(({ kind }) => kind === "nf4")) {
+    throw new UserError(
+      "Quantised weights cannot be trained themselves: attach a LoRA adapter first (attachLoRA).",
+    );
+  }
+  if ([...trainableParameters(model).values()].some(({ dtype }) => dtype !== "f32")) {
+    throw new UserError(
+      "Weights in half precision cannot be trained themselves: attach a LoRA adapter (attachLoRA).",
+    );
+  }
+}
+
+const flat = (tensor: Tensor): Tensor => ({ ...tensor, shape: [tensor.shape.reduce((a, b) => a * b, 1)] });
+
+/** Sum of squares over all gradients, f32[1]. */
+async function globalNorm(device: Device, gradients: readonly Tensor[]): Promise<Tensor> {
+  const graph = () =>
+    trace({ x: f32("n"), before: f32(1) }, ({ x, before }) => ({ after: sumSquares(x, before) }));
+  const program = await compiled(device, "sum of squares", graph);
+  let total = device.upload(new Float32Array(1), [1], "f32");
+  for (const gradient of gradients) {
+    const { after } = await program.run({ x: flat(gradient), before: total });
+    device.free(total);
+    total = after;
+  }
+  return total;
+}
+
+interface UpdateInputs {
+  parameter: Tensor;
+  gradient: Tensor;
+  m: Tensor;
+  v: Tensor;
+  hyper: Tensor;
+  normSquared: Tensor;
+}
+
+async function update(
+  device: Device,
+  { parameter, gradient, m, v, hyper, normSquared }: UpdateInputs,
+): Promise<void> {
+  const n = f32("n");
+  const program = await compiled(
+    device,
+    "adamw",
+    () =>
+      trace({ parameter: n, gradient: n, m: n, v: n, hyper: f32(8), normSquared: f32(1) }, (values) => {
+        const { parameter, gradient, m, v, hyper, normSquared } = values;
+        const outputs = adamw(parameter, gradient, m, v, hyper, normSquared);
+        return { parameter: outputs[0], m: outputs[1], v: outputs[2] };
+      }),
+  );
+  const inputs = {
+    parameter: flat(parameter),
+    gradient: flat(gradient),
+    m: flat(m),
+    v: flat(v),
+    hyper,
+    normSquared,
+  };
+  const outputs = await program.run(inputs);
+  // WebGPU has written in place; elsewhere the new numbers are copied into the tensors that everyone holds.
+  for (const [name, old] of Object.entries({ parameter, m, v })) {
+    const { storage } = outputs[name];
+    if (storage === old.storage) continue;
+    device.update(old, storage as Float32Array);
+    device.free(outputs[name]);
+  }
+}

@@ -1,0 +1,75 @@
+// A batch on the device: the tensors that describe it to the graphs of training.
+import type { Batch } from "../data/batch.ts";
+import { lowbias32 } from "../engine/ops/dropout.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { activeAdapter, headName, type Model } from "../models/model.ts";
+import { rotaryTables } from "../models/rotary.ts";
+import type { TrainingSetup } from "./graphs.ts";
+
+/** Which random bits dropout draws. */
+export interface DropoutKey {
+  readonly seed: number;
+  readonly step: number;
+}
+
+export interface BatchInputs {
+  readonly setup: TrainingSetup;
+  readonly inputIds: Tensor;
+  /** positions, ranges, cos, sin and, with dropout, tokenKeys. */
+  readonly shared: Record<string, Tensor>;
+  /** targetIndex, targetIds, lossScale. */
+  readonly targets: Record<string, Tensor>;
+  /** The counter of every layer; empty without dropout. */
+  readonly layerKeys: readonly Tensor[];
+  free(): void;
+}
+
+/** One key a token, from what makes it unique: seed, step, row and position. Never its place in the packed batch. */
+function tokenKeys({ rowOf, positions }: Batch, { seed, step }: DropoutKey): Int32Array {
+  const run = lowbias32(lowbias32(seed) ^ Math.imul(step, 0x9e3779b9));
+  return Int32Array.from(
+    rowOf,
+    (row, t) => lowbias32(lowbias32(run ^ row) + Math.imul(positions[t], 0x85ebca6b)),
+  );
+}
+
+export function uploadBatch(model: Model, batch: Batch, lossScale: number, drop?: DropoutKey): BatchInputs {
+  const { config, device } = model;
+  const owned: Tensor[] = [];
+  const upload = (data: Int32Array | Float32Array, ...shape: number[]) => {
+    const tensor = device.upload(data, shape, data instanceof Int32Array ? "i32" : "f32");
+    owned.push(tensor);
+    return tensor;
+  };
+  const lora = activeAdapter(model)?.config;
+  const dropping = drop !== undefined && (lora?.dropout ?? 0) > 0;
+  const longest = batch.positions.reduce((max, position) => Math.max(max, position + 1), 1);
+  const { cos, sin, length } = rotaryTables(device, config, longest);
+  const tokens = batch.inputIds.length, targets = batch.targetIds.length;
+  return {
+    setup: {
+      config,
+      lora,
+      dropping,
+      head: { norm: "model.norm", table: headName(model) },
+      rotaryLength: length,
+    },
+    inputIds: upload(batch.inputIds, tokens),
+    shared: {
+      positions: upload(batch.positions, tokens),
+      ranges: upload(batch.ranges, tokens, 2),
+      cos,
+      sin,
+      ...(dropping ? { tokenKeys: upload(tokenKeys(batch, drop), tokens) } : {}),
+    },
+    targets: {
+      targetIndex: upload(batch.targetIndex, targets),
+      targetIds: upload(batch.targetIds, targets),
+      lossScale: upload(Float32Array.of(lossScale), 1),
+    },
+    layerKeys: dropping
+      ? Array.from({ length: config.numHiddenLayers }, (_, i) => upload(Int32Array.of(lowbias32(i + 1)), 1))
+      : [],
+    free: () => device.free(...owned),
+  };
+}

@@ -1,0 +1,110 @@
+// Looking at a model from outside: logits, and loss with gradients, as plain arrays.
+import type { Batch } from "../data/batch.ts";
+import { batchOf } from "../data/batch.ts";
+import { matmul } from "../engine/ops/matmul.ts";
+import { f32, trace } from "../engine/trace.ts";
+import { UserError } from "../errors.ts";
+import { norm } from "../models/decoder.ts";
+import { headName, type Model } from "../models/model.ts";
+import { typesOf } from "../models/parameters.ts";
+import type { DropoutKey } from "./inputs.ts";
+import { compiled, headTensors, hiddenStates, lossAndGradients } from "./step.ts";
+
+/** Row-major numbers with their shape. */
+export interface Matrix {
+  data: Float32Array;
+  shape: [rows: number, columns: number];
+}
+
+/**
+ * The logits of one row of token ids: `data[t * vocabulary + i]` is the score of token i after position t.
+ *
+ * @throws UserError for an empty row or an id outside the vocabulary
+ *
+ * @example
+ * ```ts
+ * import { loadModel, logits } from "@fintune/fintune";
+ * const model = await loadModel("tests/reference/llama_tied/model");
+ * const { shape } = await logits(model, [1, 15, 72]);
+ * console.log(shape); // [ 3, 120 ]
+ * ```
+ */
+export async function logits(model: Model, inputIds: ArrayLike<number>): Promise<Matrix> {
+  const { device, config } = model;
+  const batch = batchOf([{ inputIds, labels: Array.from(inputIds) }], { layout: "padded" });
+  checkIds(model, batch.inputIds);
+  const x = await hiddenStates(model, batch);
+  const weights = headTensors(model);
+  const table = headName(model);
+  const program = await compiled(
+    device,
+    `logits ${table} ${weights[table].dtype} ${JSON.stringify(config)}`,
+    () =>
+      trace({ x: f32("tokens", config.hiddenSize), ...typesOf(weights) }, (values) => {
+        const { x, ...rest } = values as Record<string, typeof values.x>;
+        const h = norm(x, { weight: (name) => rest[name] }, "model.norm", config);
+        return { logits: matmul(h, rest[table], { transB: true }) };
+      }),
+  );
+  const outputs = await program.run({ x, ...weights });
+  const [data] = await device.read(outputs.logits);
+  device.free(x, outputs.logits);
+  return { data: data as Float32Array, shape: [inputIds.length, config.vocabSize] };
+}
+
+/** Token ids that the embedding has no row for are a user's mistake, not a crash on the device. */
+export function checkIds(model: Model, ids: ArrayLike<number>): void {
+  const { vocabSize } = model.config;
+  for (let i = 0; i < ids.length; i++) {
+    if (!Number.isInteger(ids[i]) || ids[i] < 0 || ids[i] >= vocabSize) {
+      throw new UserError(
+        `Token id ${ids[i]} at position ${i} is outside the model's vocabulary of ${vocabSize}.`,
+      );
+    }
+  }
+}
+
+/** What {@linkcode gradients} gives. */
+export interface Gradients {
+  /** Mean over the trained positions. */
+  loss: number;
+  /** Number of trained positions. */
+  tokens: number;
+  /** Gradients of `loss` by PEFT's tensor names (without an adapter: the base's names), row-major. */
+  gradients: Record<string, Float32Array>;
+}
+
+/** Options of {@linkcode gradients}. */
+export interface GradientOptions {
+  /** Recompute activations (default true) or keep them all. */
+  checkpointing?: boolean;
+  /** Which random bits dropout draws; default: nothing is dropped. */
+  dropout?: DropoutKey;
+}
+
+/**
+ * Mean loss of a batch and its gradients with respect to everything that is trained.
+ *
+ * @example
+ * ```ts
+ * import { attachLoRA, batchOf, gradients, loadModel } from "@fintune/fintune";
+ * const model = attachLoRA(await loadModel("tests/reference/llama_tied/model"), { r: 2, quiet: true });
+ * const { loss, tokens } = await gradients(model, batchOf([{ inputIds: [1, 5, 6, 2], labels: [-100, -100, 6, 2] }]));
+ * console.log(loss, tokens); // the mean of 2 cross-entropies, 2
+ * ```
+ */
+export async function gradients(
+  model: Model,
+  batch: Batch,
+  options: GradientOptions = {},
+): Promise<Gradients> {
+  checkIds(model, batch.inputIds);
+  const tokens = batch.targetIds.length;
+  const { checkpointing = true, dropout } = options;
+  const result = await lossAndGradients(model, batch, { lossScale: 1 / tokens, checkpointing, dropout });
+  const names = [...result.gradients.keys()], tensors = [...result.gradients.values()];
+  const [loss, ...data] = await model.device.read(result.loss, ...tensors);
+  const values = Object.fromEntries(names.map((name, i) => [name, (data[i] as Float32Array).slice()]));
+  model.device.free(result.loss, ...tensors);
+  return { loss: loss[0] / tokens, tokens, gradients: values };
+}
