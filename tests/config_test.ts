@@ -92,7 +92,7 @@ Deno.test("families differ in fields only", () => {
   const gemma = parseConfig(published.gemma), mistral = parseConfig(published.mistral);
   assert.equal(gemma.normOffset, 1);
   assert.equal(gemma.embeddingScale, Math.fround(Math.sqrt(2048)));
-  assert.equal(gemma.hiddenAct, "gelu_pytorch_tanh");
+  assert.equal(gemma.hiddenAct, "gelu_tanh");
   assert.equal(gemma.tieWordEmbeddings, true);
   assert.equal(gemma.headDim, 256);
   assert.equal(mistral.slidingWindow, 4096);

@@ -130,9 +130,9 @@ function fieldReader(json: Json, where: string) {
 }
 
 function activation(name: unknown, where: string): ModelConfig["hiddenAct"] {
-  if (name === "silu" || name === "gelu_pytorch_tanh") return name;
+  if (name === "silu") return "silu";
   // Gemma's first files say "gelu" and mean the approximation with tanh, as Transformers knows too.
-  if (name === "gelu") return "gelu_pytorch_tanh";
+  if (name === "gelu_pytorch_tanh" || name === "gelu") return "gelu_tanh";
   throw new UserError(
     `${where}: hidden_act ${JSON.stringify(name)} is not supported (silu or gelu_pytorch_tanh).`,
   );

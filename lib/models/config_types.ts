@@ -27,7 +27,8 @@ export interface ModelConfig {
   numKeyValueHeads: number;
   /** Width of a head; not always hiddenSize / numAttentionHeads. */
   headDim: number;
-  hiddenAct: "silu" | "gelu_pytorch_tanh";
+  /** The gate's activation; gelu_tanh is Hugging Face's gelu_pytorch_tanh. */
+  hiddenAct: "silu" | "gelu_tanh";
   rmsNormEps: number;
   ropeTheta: number;
   ropeScaling: RopeScaling | null;
