@@ -28,14 +28,19 @@ export type Layout = "packed" | "padded";
 
 /** A row of token ids. Labels follow Transformers: aligned with the ids, -100 is not trained; without labels all are. */
 export interface TokenRow {
+  /** At least one token id. */
   inputIds: ArrayLike<number>;
+  /** One a token: the token itself, or -100. */
   labels?: ArrayLike<number>;
 }
 
 /** A checked row of token ids and the dataset row it came from. */
 export interface Example {
+  /** [tokens] token ids, cut at maxLength. */
   inputIds: Int32Array;
+  /** [tokens] the same ids, -100 where nothing is trained. */
   labels: Int32Array;
+  /** Its index in the dataset. */
   row: number;
 }
 

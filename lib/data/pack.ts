@@ -31,6 +31,7 @@ export interface Batches extends Iterable<Batch> {
   readonly rows: number;
   /** Rows of a batch; the last may have fewer. */
   readonly batchSize: number;
+  /** Whether rows lie behind one another or are padded to the longest. */
   readonly layout: Layout;
   /** The rows' tokens, in the order of the batches. */
   readonly examples: readonly Example[];
@@ -79,7 +80,23 @@ export function packBatches(dataset: Iterable<Row>, options: BatchOptions = {}):
   return formBatches(dataset, options, "packed");
 }
 
-/** As {@linkcode packBatches}, but every row is padded to the longest of its batch: the layout of most other trainers. */
+/**
+ * As {@linkcode packBatches}, but every row is padded to the longest of its batch: the layout of most other trainers. Which
+ * rows make a batch, how many batches there are, and the loss are the same.
+ *
+ * @param dataset rows for the prompt, or token ids ({ inputIds, labels })
+ * @param options see {@linkcode BatchOptions}
+ * @throws UserError as packBatches
+ *
+ * @example
+ * ```ts
+ * import { padBatches } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const batches = padBatches([{ inputIds: [1, 5, 2] }, { inputIds: [1, 2] }, { inputIds: [1, 6, 7, 2] }], { batchSize: 2 });
+ * assert.deepEqual([...batches].map((batch) => batch.inputIds.length), [6, 4]);
+ * assert.equal(batches.fill, 9 / 10);
+ * ```
+ */
 export function padBatches(dataset: Iterable<Row>, options: BatchOptions = {}): Batches {
   return formBatches(dataset, options, "padded");
 }

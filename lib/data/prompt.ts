@@ -7,7 +7,9 @@ import type { Row } from "./row.ts";
 
 /** A piece of a row's text; with `completionOnly` only `trained` pieces count in the loss. */
 export interface TextPart {
+  /** The piece, to the letter. */
   text: string;
+  /** Whether it belongs to an answer. */
   trained: boolean;
 }
 
@@ -93,6 +95,17 @@ export const alpaca: Prompt = {
  * @param tokenizer one with a chat template
  * @param options `system`: a system message for rows that bring none
  * @throws UserError when the tokenizer is missing
+ *
+ * @example
+ * ```ts
+ * import { chat, loadTokenizer } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const prompt = chat(await loadTokenizer("tests/reference/tiny_tokenizer"), { system: "Be brief." });
+ * assert.equal(
+ *   prompt.question({ messages: [{ role: "user", content: "Bond?" }] }),
+ *   "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nBond?<|im_end|>\n<|im_start|>assistant\n",
+ * );
+ * ```
  */
 export function chat(tokenizer: Tokenizer | undefined, options: { system?: string } = {}): Prompt {
   if (!tokenizer) {

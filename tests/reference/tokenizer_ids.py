@@ -1,10 +1,12 @@
 """Token ids of about 200 hard strings under real tokenizer.json files, by the Rust library (pip: tokenizers==0.23.3).
 
-    python3 tests/reference/tokenizer_ids.py ../shared/tokenizers
+    python3 tests/reference/tokenizer_ids.py ../shared
 
 writes tokenizer_ids/strings.json and one tokenizer_ids/<name>.json a tokenizer: for each string its ids without special
-tokens, and its decoded form. Truncation and padding settings of the files are switched off, as this project does.
+tokens, and its decoded form; and rows.json: for real rows, rendered as recipe 2 does, the number of tokens and the
+SHA-256 of all ids. Truncation and padding settings of the files are switched off, as this project does.
 """
+import hashlib
 import json
 import pathlib
 import random
@@ -77,20 +79,35 @@ def mixtures(count: int) -> list[str]:
     return ["".join(draw.choice(pool) for _ in range(draw.randint(2, 5))) for _ in range(count)]
 
 
+def rows(data: pathlib.Path) -> list[str]:
+    """All FiQA and Alpaca rows as "### Question: ..." texts."""
+    fiqa = [json.loads(line) for line in (data / "fiqa_pairs.jsonl").read_text().splitlines()]
+    alpaca = json.loads((data / "alpaca_en_demo.json").read_text())
+    return [
+        f"### Question: {row['instruction']}{chr(10) * 2 + row['input'] if row['input'] else ''}\n\n### Answer: {row['output']}"
+        for row in fiqa + alpaca
+    ]
+
+
 def main() -> None:
-    source, out = pathlib.Path(sys.argv[1]), pathlib.Path(__file__).parent / "tokenizer_ids"
+    shared, out = pathlib.Path(sys.argv[1]), pathlib.Path(__file__).parent / "tokenizer_ids"
     strings = FINANCE + LANGUAGES + SYMBOLS + SPACES + DIGITS + CODE + PLAIN + mixtures(40)
     lines = ",\n".join(json.dumps(text) for text in strings)
     (out / "strings.json").write_text(f"[\n{lines}\n]\n")
+    texts, totals = rows(shared / "data" / "finance_alpaca"), {}
     for name in NAMES:
-        tokenizer = Tokenizer.from_file(str(source / name / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(shared / "tokenizers" / name / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        rows = []
+        found = []
         for text in strings:
             ids = tokenizer.encode(text, add_special_tokens=False).ids
-            rows.append(json.dumps([ids, tokenizer.decode(ids, skip_special_tokens=False)], separators=(",", ":")))
-        (out / f"{name}.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+            found.append(json.dumps([ids, tokenizer.decode(ids, skip_special_tokens=False)], separators=(",", ":")))
+        (out / f"{name}.json").write_text("[\n" + ",\n".join(found) + "\n]\n")
+        encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        digest = hashlib.sha256(" ".join(str(i) for ids in encoded for i in ids).encode()).hexdigest()
+        totals[name] = {"tokens": sum(map(len, encoded)), "sha256": digest}
+    (out / "rows.json").write_text(json.dumps(totals, indent=1) + "\n")
 
 
 main()
