@@ -151,7 +151,7 @@ function parseEntry(entry: unknown, dataBegin: number, fileSize: number, where: 
   if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
     throw new UserError(`${where}: unknown dtype ${JSON.stringify(dtype)}.`);
   }
-  if (!isSizes(shape)) throw new UserError(`${where}: impossible shape ${JSON.stringify(shape)}.`);
+  if (!isShape(shape)) throw new UserError(`${where}: impossible shape ${JSON.stringify(shape)}.`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
     throw new UserError(`${where}: impossible data offsets ${JSON.stringify(offsets)}.`);
   }
@@ -290,6 +290,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 /** Whole numbers from 0 on whose product is exact. */
 function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0) &&
-    Number.isSafeInteger(elementCount(value));
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function isShape(value: unknown): value is number[] {
+  return isSizes(value) && Number.isSafeInteger(elementCount(value));
 }
