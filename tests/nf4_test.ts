@@ -128,3 +128,10 @@ Deno.test("bad input is refused", () => {
   assert.throws(() => absmaxOf({ codes: parts.codes, blockSize: 64 }), user(/neither/));
   assert.equal(quantizeNF4Data(new Float32Array(0), { doubleQuant: true }).codes.length, 0);
 });
+
+Deno.test("scales exactly between two 8-bit values take the lower one", async () => {
+  const ties = await readAll(fromFileUrl(new URL("../nf4_ties/ties.safetensors", reference)));
+  const { codes, absmax } = nestAbsmax(toFloat32(ties.get("input")!, "F32"), 0);
+  assert.deepEqual(codes, ties.get("codes"));
+  assert.deepEqual([...absmax], [1]);
+});
