@@ -131,3 +131,17 @@ Deno.test("tokenizer: no tokenizer.json gives undefined, a malformed one is name
     });
   }
 });
+
+Deno.test("tokenizer: whole texts are cut into words only where no token reaches across one", async () => {
+  const characters = ["▁", "a", "b"];
+  const tokenizerWith = async (merges: string[]) => {
+    const tokens = [...characters, ...merges.map((merge) => merge.replace(" ", ""))];
+    const model = { type: "BPE", vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges };
+    const normalizer = { type: "Replace", pattern: { String: " " }, content: "▁" };
+    return await loadTokenizer(
+      await folderWith({ "tokenizer.json": JSON.stringify({ model, normalizer }) }),
+    ) as Tokenizer;
+  };
+  assert.deepEqual((await tokenizerWith(["▁ b", "▁ ▁"])).encode("a b  a"), [1, 3, 4, 1]);
+  assert.deepEqual((await tokenizerWith(["a ▁", "a▁ b"])).encode("a b"), [4]);
+});

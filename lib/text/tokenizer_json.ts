@@ -32,13 +32,8 @@ export function prepareTokenizerJson(json: JsonObject, config: JsonObject, path:
     checkedToken(token, path)
   );
   const absent = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
-  return {
-    ...absent,
-    ...rest,
-    model,
-    added_tokens,
-    pre_tokenizer: correctPreTokenizer(json.pre_tokenizer ?? null),
-  };
+  const pre_tokenizer = splitWords(correctPreTokenizer(json.pre_tokenizer ?? null), model);
+  return { ...absent, ...rest, model, added_tokens, pre_tokenizer };
 }
 
 /** The ids of all tokens, of the vocabulary and added. */
@@ -119,6 +114,19 @@ function correctPreTokenizer(part: unknown): unknown {
     return { type: "Sequence", pretokenizers: [split(BYTE_LEVEL_WORDS), { ...part, use_regex: false }] };
   }
   return part;
+}
+
+/**
+ * Llama 2's kind hands BPE whole texts. Where no token holds a "▁" behind another character, no merge can cross the
+ * beginning of a word, so that word by word gives the same ids, 2.5 times as fast (the library remembers words).
+ */
+function splitWords(preTokenizer: unknown, model: JsonObject): unknown {
+  const whole = preTokenizer === null ||
+    isObject(preTokenizer) && preTokenizer.type === "Metaspace" && preTokenizer.split === false;
+  if (!whole || model.type !== "BPE" || model.ignore_merges || model.end_of_word_suffix) return preTokenizer;
+  if (Object.keys(model.vocab as JsonObject).some((token) => /[^▁]▁/.test(token))) return preTokenizer;
+  const words = split("▁*[^▁]+|▁+");
+  return preTokenizer === null ? words : { type: "Sequence", pretokenizers: [preTokenizer, words] };
 }
 
 function split(pattern: string): JsonObject {
