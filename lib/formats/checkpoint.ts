@@ -7,11 +7,13 @@ import { openSafetensors, type SafetensorsFile, type TensorInfo } from "./safete
 
 /** A folder's weights: tensors of all shards by name, read one at a time. */
 export interface Checkpoint {
+  /** All tensors by name. */
   tensors: Map<string, TensorInfo>;
   /** The whole tensor's bytes. */
   read(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /** Fills `target` with the tensor's bytes from `byteOffset` on. */
   readInto(name: string, target: Uint8Array, byteOffset?: number): Promise<void>;
+  /** Gives the files back to the system. */
   close(): void;
 }
 

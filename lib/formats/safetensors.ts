@@ -7,7 +7,7 @@ import { writeFileAtomic, type WriteOptions } from "./atomic.ts";
 export { toBfloat16, toFloat16, toFloat32 } from "./floats.ts";
 
 /** Bytes of one element, in the order in which the safetensors library sorts tensors of different dtypes in a file. */
-const ELEMENT_BYTES = {
+const ELEMENT_BYTES: Record<Dtype, number> = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -25,34 +25,61 @@ const ELEMENT_BYTES = {
   F64: 8,
   I64: 8,
   U64: 8,
-} as const;
+};
 
 /** A tensor's element type, as safetensors names it. */
-export type Dtype = keyof typeof ELEMENT_BYTES;
+export type Dtype =
+  | "BOOL"
+  | "U8"
+  | "I8"
+  | "F8_E5M2"
+  | "F8_E4M3"
+  | "F8_E8M0"
+  | "I16"
+  | "U16"
+  | "F16"
+  | "BF16"
+  | "I32"
+  | "U32"
+  | "F32"
+  | "C64"
+  | "F64"
+  | "I64"
+  | "U64";
 
-/** Where one tensor lies: `begin` and `end` are byte offsets from the start of its file. */
+/** What one tensor is and where it lies. */
 export interface TensorInfo {
+  /** Element type. */
   dtype: Dtype;
+  /** Sizes, the outermost first; empty for a scalar. */
   shape: number[];
+  /** Its first byte, counted from the start of the file. */
   begin: number;
+  /** The byte behind its last. */
   end: number;
 }
 
 /** An open safetensors file. The header is in memory, tensors stay on disk until they are asked for. */
 export interface SafetensorsFile {
+  /** All tensors by name. */
   tensors: Map<string, TensorInfo>;
+  /** Free texts of the header. */
   metadata: Record<string, string>;
   /** The whole tensor's bytes. */
   read(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /** Fills `target` with the tensor's bytes from `byteOffset` on: large tensors are read in pieces. */
   readInto(name: string, target: Uint8Array, byteOffset?: number): Promise<void>;
+  /** Gives the file back to the system. */
   close(): void;
 }
 
 /** A tensor to write: its bytes, or a function that gives them when their turn comes. */
 export interface TensorData {
+  /** Element type. */
   dtype: Dtype;
+  /** Sizes, the outermost first. */
   shape: readonly number[];
+  /** Little-endian bytes without gaps. */
   data: Uint8Array | (() => Uint8Array | Promise<Uint8Array>);
 }
 

@@ -17,7 +17,7 @@ const FAMILIES: Record<ModelType, Json> = {
     bos_token_id: 1,
     eos_token_id: 2,
   },
-  qwen2: { max_position_embeddings: 32768, num_key_value_heads: 32, attention_bias: true },
+  qwen2: { max_position_embeddings: 32768, num_key_value_heads: 32 },
   gemma: {
     max_position_embeddings: 8192,
     num_key_value_heads: 16,

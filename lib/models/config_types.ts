@@ -5,23 +5,38 @@ export type ModelType = "llama" | "mistral" | "qwen2" | "gemma";
 
 /** How rotary frequencies are stretched for longer texts; fields as in Hugging Face's rope_scaling. */
 export type RopeScaling =
-  | { ropeType: "linear"; factor: number }
   | {
-    ropeType: "llama3";
+    /** All frequencies are divided by the factor. */
+    ropeType: "linear";
+    /** How much longer texts may become. */
     factor: number;
+  }
+  | {
+    /** Low frequencies are divided by the factor, high ones stay, between them it fades. */
+    ropeType: "llama3";
+    /** How much longer texts may become. */
+    factor: number;
+    /** Wavelengths above originalMaxPositionEmbeddings / lowFreqFactor are stretched in full. */
     lowFreqFactor: number;
+    /** Wavelengths below originalMaxPositionEmbeddings / highFreqFactor are left alone. */
     highFreqFactor: number;
+    /** Length of the texts before stretching. */
     originalMaxPositionEmbeddings: number;
   };
 
 /** A decoder's sizes and variants. Names are those of config.json in camelCase. */
 export interface ModelConfig {
+  /** The family. */
   modelType: ModelType;
+  /** Rows of the embedding. */
   vocabSize: number;
+  /** Width of the residual stream. */
   hiddenSize: number;
   /** Width of the feed-forward layer. */
   intermediateSize: number;
+  /** Blocks. */
   numHiddenLayers: number;
+  /** Heads of queries. */
   numAttentionHeads: number;
   /** Heads of keys and values: divides numAttentionHeads. */
   numKeyValueHeads: number;
@@ -29,9 +44,13 @@ export interface ModelConfig {
   headDim: number;
   /** The gate's activation; gelu_tanh is Hugging Face's gelu_pytorch_tanh. */
   hiddenAct: "silu" | "gelu_tanh";
+  /** Added to the mean square in every norm. */
   rmsNormEps: number;
+  /** Base of the rotary frequencies. */
   ropeTheta: number;
+  /** How the rotary frequencies are stretched; null: not. */
   ropeScaling: RopeScaling | null;
+  /** Longest text that the model was made for, in tokens. */
   maxPositionEmbeddings: number;
   /** Positions that a query sees, itself included; null for all before it. */
   slidingWindow: number | null;
@@ -49,9 +68,11 @@ export interface ModelConfig {
   embeddingScale: number;
   /** Standard deviation of fresh weights. */
   initializerRange: number;
+  /** The token that begins a text. */
   bosTokenId?: number;
   /** Every token that ends a text; empty when config.json names none. */
   eosTokenIds: number[];
+  /** The token that fills up short texts. */
   padTokenId?: number;
   /** The dtype that the weights were saved in, as config.json says it ("float32", "bfloat16", ...). */
   dtype?: string;

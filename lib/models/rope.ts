@@ -3,16 +3,17 @@
 import { UserError } from "../errors.ts";
 import type { ModelConfig, RopeScaling } from "./config_types.ts";
 
-type Json = Record<string, unknown>;
-
 /**
  * Reads the base and the scaling of rotary positions from config.json: `rope_parameters` (Transformers 5), or `rope_theta`
  * and `rope_scaling` (Transformers 4).
  *
  * @throws UserError for a type other than default, linear and llama3, or a factor that makes no sense
  */
-export function parseRope(json: Json, where: string): Pick<ModelConfig, "ropeTheta" | "ropeScaling"> {
-  const parameters = (json.rope_scaling ?? json.rope_parameters ?? {}) as Json;
+export function parseRope(
+  json: Record<string, unknown>,
+  where: string,
+): Pick<ModelConfig, "ropeTheta" | "ropeScaling"> {
+  const parameters = (json.rope_scaling ?? json.rope_parameters ?? {}) as Record<string, unknown>;
   if (typeof parameters !== "object" || Array.isArray(parameters)) {
     throw new UserError(
       `${where}: the rope parameters must be an object, not ${JSON.stringify(parameters)}.`,

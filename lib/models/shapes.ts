@@ -5,8 +5,11 @@ import type { ModelConfig } from "./config_types.ts";
 
 /** A linear layer y = W x + b. */
 export interface LinearModule {
+  /** Width of x. */
   inFeatures: number;
+  /** Width of y. */
   outFeatures: number;
+  /** Whether there is a b. */
   bias: boolean;
 }
 

@@ -7,7 +7,8 @@ import { elementCount, toFloat32 } from "../formats/safetensors.ts";
 import { NF4_LEVELS, type NF4Parts } from "./nf4.ts";
 import type { NestedAbsmax } from "./nested.ts";
 
-type Source = Pick<Checkpoint, "tensors" | "read">;
+/** Where tensors are read from. */
+export type Source = Pick<Checkpoint, "tensors" | "read">;
 
 /** The text's fields that matter here. */
 interface QuantState {
