@@ -3,49 +3,10 @@
 
 import { UserError } from "../errors.ts";
 import { fileError } from "./file_error.ts";
-import { writeFileAtomic, type WriteOptions } from "./atomic.ts";
+import { type Dtype, elementBytes, elementCount, isDtype } from "./dtypes.ts";
+export { type Dtype, elementBytes, elementCount } from "./dtypes.ts";
+export { type TensorData, writeSafetensors } from "./safetensors_write.ts";
 export { toBfloat16, toFloat16, toFloat32 } from "./floats.ts";
-
-/** Bytes of one element, in the order in which the safetensors library sorts tensors of different dtypes in a file. */
-const ELEMENT_BYTES: Record<Dtype, number> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E5M2: 1,
-  F8_E4M3: 1,
-  F8_E8M0: 1,
-  I16: 2,
-  U16: 2,
-  F16: 2,
-  BF16: 2,
-  I32: 4,
-  U32: 4,
-  F32: 4,
-  C64: 8,
-  F64: 8,
-  I64: 8,
-  U64: 8,
-};
-
-/** A tensor's element type, as safetensors names it. */
-export type Dtype =
-  | "BOOL"
-  | "U8"
-  | "I8"
-  | "F8_E5M2"
-  | "F8_E4M3"
-  | "F8_E8M0"
-  | "I16"
-  | "U16"
-  | "F16"
-  | "BF16"
-  | "I32"
-  | "U32"
-  | "F32"
-  | "C64"
-  | "F64"
-  | "I64"
-  | "U64";
 
 /** What one tensor is and where it lies. */
 export interface TensorInfo {
@@ -73,28 +34,8 @@ export interface SafetensorsFile {
   close(): void;
 }
 
-/** A tensor to write: its bytes, or a function that gives them when their turn comes. */
-export interface TensorData {
-  /** Element type. */
-  dtype: Dtype;
-  /** Sizes, the outermost first. */
-  shape: readonly number[];
-  /** Little-endian bytes without gaps. */
-  data: Uint8Array | (() => Uint8Array | Promise<Uint8Array>);
-}
-
 /** The safetensors library's own limit. */
 const MAX_HEADER_BYTES = 100_000_000;
-
-/** Bytes of one element of the dtype. */
-export function elementBytes(dtype: Dtype): number {
-  return ELEMENT_BYTES[dtype];
-}
-
-/** Number of elements of a shape; 1 for a scalar. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, dimension) => product * dimension, 1);
-}
 
 /**
  * Opens a safetensors file and checks its header: offsets lie inside the file, tensors neither overlap nor leave gaps,
@@ -175,7 +116,7 @@ function parseHeader(
 function parseEntry(entry: unknown, dataBegin: number, fileSize: number, where: string): TensorInfo {
   if (!isObject(entry)) throw new UserError(`${where}: its header entry is not an object.`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
+  if (!isDtype(dtype)) {
     throw new UserError(`${where}: unknown dtype ${JSON.stringify(dtype)}.`);
   }
   if (!isShape(shape)) throw new UserError(`${where}: impossible shape ${JSON.stringify(shape)}.`);
@@ -188,13 +129,13 @@ function parseEntry(entry: unknown, dataBegin: number, fileSize: number, where: 
       `${where}: its data ends at byte ${end}, the file at ${fileSize}: the file is truncated, fetch it again.`,
     );
   }
-  const bytes = elementCount(shape) * elementBytes(dtype as Dtype);
+  const bytes = elementCount(shape) * elementBytes(dtype);
   if (bytes !== end - begin) {
     throw new UserError(
       `${where}: ${dtype} of shape [${shape}] needs ${bytes} bytes, the header gives ${end - begin}.`,
     );
   }
-  return { dtype: dtype as Dtype, shape, begin, end };
+  return { dtype, shape, begin, end };
 }
 
 /** Every byte of the data belongs to exactly one tensor: nothing overlaps and nothing hides between. */
@@ -253,62 +194,6 @@ function find(tensors: Map<string, TensorInfo>, name: string, path: string): Ten
   const info = tensors.get(name);
   if (!info) throw new UserError(`${path} has no tensor "${name}".`);
   return info;
-}
-
-/**
- * Writes a safetensors file, whole or not at all, byte for byte as the safetensors library does: tensors sorted by
- * dtype and name, the header padded to 8 bytes. Tensors given as functions are held one at a time.
- *
- * @param path where the file goes
- * @param tensors the tensors by name
- * @param metadata free texts; Transformers and PEFT expect `{ format: "pt" }`
- * @param options `overwrite: false` refuses to replace an existing file
- * @throws UserError when a tensor's bytes are not those of its dtype and shape
- */
-export async function writeSafetensors(
-  path: string,
-  tensors: Map<string, TensorData>,
-  metadata: Record<string, string> = {},
-  options: WriteOptions = {},
-): Promise<void> {
-  const rank = Object.keys(ELEMENT_BYTES);
-  const inOrder = [...tensors].sort(([a, { dtype: left }], [b, { dtype: right }]) =>
-    rank.indexOf(right) - rank.indexOf(left) || (a < b ? -1 : 1)
-  );
-  await writeFileAtomic(path, filePieces(inOrder, metadata, path), options);
-}
-
-async function* filePieces(
-  tensors: [string, TensorData][],
-  metadata: Record<string, string>,
-  path: string,
-): AsyncGenerator<Uint8Array> {
-  yield headerOf(tensors, metadata);
-  for (const [name, { dtype, shape, data }] of tensors) {
-    const bytes = typeof data === "function" ? await data() : data;
-    const expected = elementCount(shape) * elementBytes(dtype);
-    if (bytes.length !== expected) {
-      throw new UserError(
-        `${path}, tensor "${name}": ${dtype} of shape [${shape}] needs ${expected} bytes, got ${bytes.length}.`,
-      );
-    }
-    yield bytes;
-  }
-}
-
-function headerOf(tensors: [string, TensorData][], metadata: Record<string, string>): Uint8Array {
-  let position = 0;
-  const entries = tensors.map(([name, { dtype, shape }]) => {
-    const begin = position;
-    position += elementCount(shape) * elementBytes(dtype);
-    return `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, position] })}`;
-  });
-  if (Object.keys(metadata).length > 0) entries.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
-  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
-  const padded = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
-  new DataView(padded.buffer).setBigUint64(0, BigInt(padded.length - 8), true);
-  padded.set(json, 8);
-  return padded;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
