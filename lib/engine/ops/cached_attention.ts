@@ -1,5 +1,5 @@
-// cachedAttention: one new token per stream attends to the cache of its stream and to itself; writeCache then puts the new
-// keys (or values) into the cache. Cache layout: [streams, kvHeads, positions, D].
+// cachedAttention: one new token per stream attends to the cache of its stream and to itself.
+// Cache layout: [streams, kvHeads, positions, D]; lib/engine/ops/write_cache.ts fills it.
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
 import { pending } from "./pending.ts";
@@ -94,34 +94,3 @@ export function cachedAttention(
 ): Value {
   return apply(cachedAttentionOp, [q, k, v, cache.k, cache.v, cache.ranges], attributes)[0];
 }
-
-/** cache[b, :, positions[b], :] = k[b], in place on WebGPU. */
-export const writeCacheOp: OpDefinition<Record<string, never>> = {
-  name: "writeCache",
-  infer([cache, k, positions]) {
-    const [streams, heads, , size] = expectType("writeCache", "cache", cache, "f32", 4) as number[];
-    expectType("writeCache", "k", k, "f32", 2).forEach((n, axis) =>
-      expectDim("writeCache", "k", n, [streams, heads * size][axis])
-    );
-    expectDim(
-      "writeCache",
-      "positions' length",
-      expectType("writeCache", "positions", positions, "i32", 1)[0],
-      streams,
-    );
-    return [cache];
-  },
-  gradient: "none",
-  onnx({ node, i64 }, [cache, k, positions], { inputs }) {
-    const [, heads, , size] = inputs[0].shape as number[];
-    const rows = node("Reshape", [k, i64([-1, heads, 1, size])]);
-    const at = node("Expand", [node("Reshape", [positions, i64([-1, 1, 1, 1])]), node("Shape", [rows])]);
-    return [node("ScatterElements", [cache, at, rows], { axis: 2 })];
-  },
-  webgpu: pending,
-  inPlace: { 0: 0 },
-  samples: [{ inputs: [normal(1, 3, 2, 5, 4), normal(2, 3, 8), integers([4, 0, 2])], attributes: {} }],
-};
-
-export const writeCache = (cache: Value, k: Value, positions: Value): Value =>
-  apply(writeCacheOp, [cache, k, positions], {})[0];

@@ -3,7 +3,7 @@ import type { OpDefinition } from "../graph.ts";
 import { adamwOp } from "./adamw.ts";
 import { addOp } from "./add.ts";
 import { attentionGradOp, attentionOp } from "./attention.ts";
-import { cachedAttentionOp, writeCacheOp } from "./cached_attention.ts";
+import { cachedAttentionOp } from "./cached_attention.ts";
 import { dropoutOp } from "./dropout.ts";
 import { embeddingGradOp, embeddingOp } from "./embedding.ts";
 import { gatedActivationGradOp, gatedActivationOp } from "./gated_activation.ts";
@@ -17,6 +17,7 @@ import { rmsNormGradOp, rmsNormOp } from "./rms_norm.ts";
 import { ropeOp } from "./rope.ts";
 import { scaleByOp } from "./scale_by.ts";
 import { sumSquaresOp } from "./sum_squares.ts";
+import { writeCacheOp } from "./write_cache.ts";
 
 const names = [
   "adamw",
