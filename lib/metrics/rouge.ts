@@ -56,7 +56,7 @@ interface Tokens {
  * const scores = rougeScore(["Bonds pay interest twice a year."], ["A bond pays interest every year."]);
  * console.table(scores);
  * assert.equal(scores.rouge1.fmeasure, 10 / 12); // bond, pay, interest, a, year; of six tokens each
- * assert.equal(scores.rouge2.fmeasure, 4 / 10); // "bond pay", "pay interest"
+ * assert.equal(scores.rouge2.recall, 2 / 5); // "bond pay", "pay interest"; of five pairs
  * ```
  */
 export function rougeScore(
