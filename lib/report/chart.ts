@@ -140,7 +140,7 @@ export function scoreChart(
     sort: null,
     axis: { labelAngle: 0, labelFontSize: 13 },
   };
-  const xOffset = { field: "run", sort: names };
+  const xOffset = { field: "run", sort: names, scale: { paddingInner: 0.08 } };
   const y = {
     field: "score",
     type: "quantitative",
@@ -148,7 +148,7 @@ export function scoreChart(
     axis: { format: ".2f", tickCount: 5 },
   };
   const color = colorBy("run", names, "square");
-  const bar = { type: "bar", cornerRadiusEnd: 2, width: { band: 0.92 } };
+  const bar = { type: "bar", cornerRadiusEnd: 2 };
   const label = { type: "text", dy: -8, fontSize: 12, color: INK };
   const text = { field: "score", format: ".3f" };
   return chart("Scores", options, {
