@@ -1,8 +1,8 @@
 // matmul(a, b, c?) = alpha * op(a) op(b) + c, where op transposes on request. A linear layer's weight is [out, in]:
 // y = matmul(x, w, { transB: true }). Accumulation in f32; b may be stored as f16.
+import { matmul as matmulOnGpu } from "../../../kernels/matmul.ts";
 import { apply, type Dim, type OpDefinition, type Type, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { normal } from "./sample.ts";
 
 // deno-lint-ignore ban-types
@@ -48,7 +48,7 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
       }),
     ];
   },
-  webgpu: pending,
+  webgpu: matmulOnGpu,
   samples: [
     { inputs: [normal(1, 5, 8), normal(2, 8, 6)], attributes: {}, differentiate: [0, 1] },
     { inputs: [normal(1, 5, 8), normal(2, 6, 8)], attributes: { transB: true }, differentiate: [0, 1] },

@@ -2,12 +2,12 @@
 // transB: y = x W^T (forward); else y = x W (gradient of the input). The weight itself is never trained.
 // On the CPU the forward product is onnxruntime's MatMulBnb4; its other form is broken there, so the gradient's weight is
 // dequantised in JavaScript before the run, and where a graph needs both, the forward product uses that copy too.
+import { matmulNF4 as matmulNF4OnGpu } from "../../../kernels/matmul.ts";
 import { apply, type Node, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
-import { dequantizeBlocks } from "../onnx/dequantize.ts";
+import { dequantizeInto } from "../nf4/dequantize.ts";
 import { expectDim, expectType } from "../shape.ts";
 import { nestedAbsmaxOp, unnest } from "./nested_absmax.ts";
-import { pending } from "./pending.ts";
 import { bytes, normal, positive } from "./sample.ts";
 
 type MatmulNF4Attributes = { out: number; in: number; transB: boolean };
@@ -21,7 +21,7 @@ function dequantized(context: OnnxContext, codes: Value, absmax: Value, shape: [
     { dtype: "f32", shape },
     from,
     ([codes, ...scales], into) =>
-      dequantizeBlocks(
+      dequantizeInto(
         codes as Uint8Array,
         nested ? unnest(scales as Parameters<typeof unnest>[0]) : scales[0] as Float32Array,
         into as Float32Array,
@@ -65,7 +65,7 @@ export const matmulNF4Op: OpDefinition<MatmulNF4Attributes> = {
     const weight = dequantized(context, node.inputs[1], node.inputs[2], [out, width]);
     return [context.node("Gemm", [x, weight], { transB: Number(transB) })];
   },
-  webgpu: pending,
+  webgpu: matmulNF4OnGpu,
   samples: [
     {
       inputs: [normal(1, 3, 128), bytes(2, 96 * 64), positive(3, 96 * 2)],
