@@ -43,9 +43,7 @@ export interface LoRAOptions {
  */
 export function attachLoRA(model: Model, options: LoRAOptions = {}): Model {
   const { name = "default", seed = 0, quiet = false } = options;
-  if (model.adapters.has(name)) {
-    throw new UserError(`The model already has an adapter "${name}"; choose another name.`);
-  }
+  refuseTakenName(model, name);
   const config = checkedConfig(model.config, options);
   const parameters = new Map<string, Tensor>();
   for (const [matrix, shape] of loraShapes(model.config, config)) {
@@ -80,6 +78,12 @@ export function checkedConfig(config: ModelConfig, options: LoRAOptions): LoRACo
     targetModules: targetModules === "all-linear" ? [...modules] : [...targetModules],
     useRslora,
   };
+}
+
+export function refuseTakenName({ adapters }: Model, name: string): void {
+  if (adapters.has(name)) {
+    throw new UserError(`The model already has an adapter "${name}"; choose another name.`);
+  }
 }
 
 /** The model with one more adapter, which becomes the active one. */

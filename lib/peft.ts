@@ -1,0 +1,170 @@
+// Adapters as folders in PEFT's own format: adapter_config.json and adapter_model.safetensors.
+import { join } from "@std/path";
+import { UserError } from "./errors.ts";
+import { writeFileAtomic } from "./formats/atomic.ts";
+import { fileError } from "./formats/file_error.ts";
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorData,
+  toFloat32,
+  writeSafetensors,
+} from "./formats/safetensors.ts";
+import { refuseTakenName, withAdapter } from "./lora.ts";
+import { loraShapes } from "./models/config.ts";
+import { activeAdapter, type Adapter, type Model } from "./models/model.ts";
+import { adapterConfigText, parseAdapterConfig } from "./peft_config.ts";
+import { readOptionalJson } from "./text/files.ts";
+
+const CONFIG = "adapter_config.json";
+const WEIGHTS = "adapter_model.safetensors";
+
+/** Options of {@linkcode saveAdapter}. */
+export interface SaveAdapterOptions {
+  /** Replace an adapter that is already in the folder; default false. */
+  overwrite?: boolean;
+}
+
+/**
+ * Saves the model's active adapter as PEFT does: `PeftModel.from_pretrained(base, folder)` loads it in Python, and
+ * {@linkcode loadAdapter} here. The base is not saved. Both files are complete before either is put in place.
+ *
+ * @param model a model with an adapter in use
+ * @param folder where the two files go; made if it is not there
+ * @throws UserError when no adapter is in use, the folder holds an adapter already, or it cannot be written
+ *
+ * @example
+ * ```ts
+ * import { attachLoRA, loadAdapter, loadModel, saveAdapter } from "@fintune/fintune";
+ * const base = await loadModel("tests/reference/llama_tied/model");
+ * const folder = await Deno.makeTempDir();
+ * await saveAdapter(attachLoRA(base, { r: 2, quiet: true }), folder);
+ * console.log((await loadAdapter(base, folder)).active); // default
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ */
+export async function saveAdapter(
+  model: Model,
+  folder: string,
+  { overwrite = false }: SaveAdapterOptions = {},
+): Promise<void> {
+  const adapter = activeAdapter(model);
+  if (!adapter) {
+    throw new UserError(
+      "The model has no adapter in use to save: add one (attachLoRA) or choose one (useAdapter).",
+    );
+  }
+  if (!overwrite) await refuseExisting(folder);
+  const staging = join(folder, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
+  try {
+    await Deno.mkdir(staging, { recursive: true });
+    await writeSafetensors(join(staging, WEIGHTS), await matrices(model, adapter), { format: "pt" });
+    await writeFileAtomic(join(staging, CONFIG), adapterConfigText(adapter.config, model.name));
+    for (const file of [WEIGHTS, CONFIG]) await Deno.rename(join(staging, file), join(folder, file));
+  } catch (error) {
+    throw fileError(error, folder, "write");
+  } finally {
+    await Deno.remove(staging, { recursive: true }).catch(() => {});
+  }
+}
+
+async function refuseExisting(folder: string): Promise<void> {
+  for (const file of [CONFIG, WEIGHTS]) {
+    const path = join(folder, file);
+    const found = await Deno.lstat(path).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError(error, path, "read");
+    });
+    if (found) {
+      throw new UserError(
+        `${folder} already holds an adapter: choose another folder, or replace it with { overwrite: true }.`,
+      );
+    }
+  }
+}
+
+async function matrices({ device }: Model, { parameters }: Adapter): Promise<Map<string, TensorData>> {
+  const data = await device.read(...parameters.values());
+  return new Map([...parameters].map(([name, { shape }], i) => {
+    const { buffer, byteOffset, byteLength } = data[i];
+    return [name, { dtype: "F32", shape, data: new Uint8Array(buffer, byteOffset, byteLength) }];
+  }));
+}
+
+/** Options of {@linkcode loadAdapter}. */
+export interface LoadAdapterOptions {
+  /** The adapter's name among several; default "default". */
+  name?: string;
+}
+
+/**
+ * Loads a LoRA adapter that this library or PEFT saved and makes it the active one; the base is shared with the model
+ * passed in. Training goes on from it like from {@linkcode attachLoRA}'s.
+ *
+ * All of PEFT's ways to choose linear layers are understood (names, "all-linear", a regular expression, exclude_modules,
+ * layers_to_transform) and rsLoRA. Whatever else a configuration asks for is refused by name.
+ *
+ * @param model the base that the adapter was made for, quantised or not
+ * @param folder with adapter_config.json and adapter_model.safetensors (f32, f16 or bf16; held as f32)
+ * @returns the model with the adapter in use
+ * @throws UserError when a file is missing or malformed, the adapter is for another model or needs what is not supported, or
+ *   the name is taken
+ *
+ * @example
+ * ```ts
+ * import { loadAdapter, loadModel } from "@fintune/fintune";
+ * const base = await loadModel("tests/reference/llama_tied/model");
+ * const model = await loadAdapter(base, "tests/reference/llama_tied/adapter");
+ * console.log(model.adapters.get("default")?.config.r); // 4
+ * ```
+ */
+export async function loadAdapter(
+  model: Model,
+  folder: string,
+  { name = "default" }: LoadAdapterOptions = {},
+): Promise<Model> {
+  refuseTakenName(model, name);
+  const path = join(folder, CONFIG);
+  const json = await readOptionalJson(path);
+  if (!json) throw new UserError(`${path} is missing: ${folder} is no folder of a PEFT adapter.`);
+  const config = parseAdapterConfig(json, model.config, path);
+  const shapes = loraShapes(model.config, config);
+  const values = await readMatrices(join(folder, WEIGHTS), shapes);
+  const parameters = new Map(
+    [...shapes].map(([name, shape]) => [name, model.device.upload(values.get(name)!, shape, "f32")]),
+  );
+  return withAdapter(model, { name, config, parameters });
+}
+
+async function readMatrices(path: string, shapes: Map<string, number[]>): Promise<Map<string, Float32Array>> {
+  const file = await openSafetensors(path);
+  try {
+    checkMatrices(path, file, shapes);
+    const values = new Map<string, Float32Array>();
+    for (const [name, { dtype }] of file.tensors) values.set(name, toFloat32(await file.read(name), dtype));
+    return values;
+  } finally {
+    file.close();
+  }
+}
+
+function checkMatrices(path: string, { tensors }: SafetensorsFile, shapes: Map<string, number[]>): void {
+  for (const [name, { shape }] of tensors) {
+    const expected = shapes.get(name);
+    if (!expected) {
+      throw new UserError(
+        `${path} holds ${name}, which is no LoRA matrix that this model and ${CONFIG} call for.`,
+      );
+    }
+    if (shape.join() !== expected.join()) {
+      throw new UserError(
+        `${path}: ${name} is [${shape}], where this model needs [${expected}]: the adapter is for another model.`,
+      );
+    }
+  }
+  for (const name of shapes.keys()) {
+    if (!tensors.has(name)) {
+      throw new UserError(`${path} lacks ${name}, which this model and ${CONFIG} call for.`);
+    }
+  }
+}
