@@ -13,3 +13,73 @@ export { type Batch, batchOf, type Example, type Layout, type TokenRow } from ".
 export { type Batches, type BatchOptions, packBatches, padBatches } from "./lib/data/pack.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
 export type { Message } from "./lib/text/chat_template.ts";
+export { type Device, type DeviceOptions, openDevice, type Program } from "./lib/engine/device.ts";
+export type { CpuOptions } from "./lib/engine/onnx/device.ts";
+export type { DType, TypedArray } from "./lib/engine/dtype.ts";
+export type { Tensor } from "./lib/engine/tensor.ts";
+export {
+  countLoRA,
+  countParameters,
+  type LoRASize,
+  type ModelConfig,
+  type ModelType,
+  parseConfig,
+  type RopeScaling,
+} from "./lib/models/config.ts";
+export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
+export type {
+  Adapter,
+  DenseWeight,
+  GenerationConfig,
+  LoRAConfig,
+  Model,
+  NF4Weight,
+  Weight,
+} from "./lib/models/model.ts";
+export { dequantizeNF4, type NF4Data, quantizeNF4, type QuantizeOptions } from "./lib/quantize/quantize.ts";
+export { attachLoRA, countTrainable, type LoRAOptions, trainableSummary, useAdapter } from "./lib/lora.ts";
+export { adamW, type AdamWOptions, type Optimizer } from "./lib/train/adamw.ts";
+export {
+  constantSchedule,
+  cosineSchedule,
+  cosineWithRestartsSchedule,
+  linearSchedule,
+  type Schedule,
+  type ScheduleOptions,
+} from "./lib/train/schedule.ts";
+export {
+  type EpochReport,
+  evaluateLoss,
+  type StepReport,
+  trainEpoch,
+  type TrainOptions,
+} from "./lib/train/epoch.ts";
+export { type GradientOptions, type Gradients, gradients, logits, type Matrix } from "./lib/train/inspect.ts";
+export type { DropoutKey } from "./lib/train/inputs.ts";
+export { generate, type GenerateOptions, streamText } from "./lib/generate/generate.ts";
+export {
+  type RougeOptions,
+  rougeRows,
+  type RougeScore,
+  rougeScore,
+  type RougeScores,
+} from "./lib/metrics/rouge.ts";
+export { perplexity } from "./lib/metrics/perplexity.ts";
+export {
+  type ChartOptions,
+  type ChartSpec,
+  lossChart,
+  type LossPoint,
+  scoreChart,
+} from "./lib/report/chart.ts";
+export { type PNGOptions, renderPNG, renderSVG, saveChart } from "./lib/report/render.ts";
+export { formatBytes, formatDuration, formatNumber } from "./lib/report/format.ts";
+export { markdownTable, type TableOptions } from "./lib/report/table.ts";
+export { type ProcessMemory, processMemory } from "./lib/report/memory.ts";
+export {
+  type ProgressLine,
+  progressLine,
+  type ProgressOptions,
+  type ProgressOutput,
+  type ProgressUpdate,
+} from "./lib/report/progress.ts";

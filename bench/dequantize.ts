@@ -1,7 +1,7 @@
 // NF4 there and back, single-threaded: a matrix of TinyLlama's feed-forward layer (2048 x 5632), float32.
 //   deno run bench/dequantize.ts
 
-import { dequantizeInto } from "../lib/quantize/dequantize_wasm.ts";
+import { dequantizeInto } from "../lib/engine/nf4/dequantize.ts";
 import { dequantizeNF4Into, quantizeNF4Data, quantizeNF4Into } from "../lib/quantize/nf4.ts";
 
 const count = 2048 * 5632;

@@ -1,7 +1,7 @@
 // The WebAssembly way from NF4 codes to weights equals the plain one bit for bit.
 
 import assert from "node:assert/strict";
-import { dequantizeInto } from "../lib/quantize/dequantize_wasm.ts";
+import { dequantizeInto } from "../lib/engine/nf4/dequantize.ts";
 import { dequantizeNF4Into } from "../lib/quantize/nf4.ts";
 
 const bits = (data: Float32Array) => new Int32Array(data.buffer, data.byteOffset, data.length);

@@ -23,6 +23,8 @@ export interface Device {
   readonly supportsF16: boolean;
   /** Puts numbers on the device. On the CPU the array itself is kept, not a copy. */
   upload(data: TypedArray, shape: readonly number[], dtype: DType): Tensor;
+  /** A tensor of zeros. */
+  zeros(shape: readonly number[], dtype: DType): Tensor;
   /** Overwrites a tensor. */
   update(tensor: Tensor, data: TypedArray): void;
   /** Copies tensors back, all in one round trip; on the CPU the arrays themselves. */

@@ -48,8 +48,7 @@ export function decoderBlock(
 }
 
 function feedForward(h: Value, { linear }: Layer, { hiddenAct }: ModelConfig): Value {
-  const kind = hiddenAct === "silu" ? "silu" : "gelu_tanh";
-  const gated = gatedActivation(linear("mlp.gate_proj", h), linear("mlp.up_proj", h), { kind });
+  const gated = gatedActivation(linear("mlp.gate_proj", h), linear("mlp.up_proj", h), { kind: hiddenAct });
   return linear("mlp.down_proj", gated);
 }
 

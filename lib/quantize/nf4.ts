@@ -9,28 +9,11 @@
 // - the C++ kernel for 8-bit blocks (double quantisation on the CPU) rounds a value to 16 bits before it looks it up, so
 //   that 1 or 2 in 1,000 nested codes, those within 1.6e-5 of a midpoint, are not the nearest ones PyTorch finds.
 
+import { dequantizeNF4Into, NF4_LEVELS } from "../engine/nf4/levels.ts";
 import { UserError } from "../errors.ts";
 import { nestAbsmax, type NestedAbsmax, unnestAbsmax } from "./nested.ts";
 
-/** The 16 levels, ascending: quantiles of the normal distribution scaled to [-1, 1], with an exact zero. */
-export const NF4_LEVELS: Float32Array = Float32Array.of(
-  -1.0,
-  -0.6961928009986877,
-  -0.5250730514526367,
-  -0.39491748809814453,
-  -0.28444138169288635,
-  -0.18477343022823334,
-  -0.09105003625154495,
-  0.0,
-  0.07958029955625534,
-  0.16093020141124725,
-  0.24611230194568634,
-  0.33791524171829224,
-  0.44070982933044434,
-  0.5626170039176941,
-  0.7229568362236023,
-  1.0,
-);
+export { dequantizeNF4Into, NF4_LEVELS };
 
 /** A quantised tensor: two codes a byte (the first in the high nibble), and a scale for every block of weights. */
 export interface NF4Parts {
@@ -172,23 +155,6 @@ export function dequantizeNF4Data(
   const out = new Float32Array(length);
   dequantizeNF4Into(parts.codes, absmax, out, parts.blockSize);
   return out;
-}
-
-/** The plain way from codes and scales to weights, filling `out`; `dequantizeInto` is the fast one. */
-export function dequantizeNF4Into(
-  codes: Uint8Array,
-  absmax: Float32Array,
-  out: Float32Array,
-  blockSize: number,
-): void {
-  for (let begin = 0; begin < out.length; begin += blockSize) {
-    const scale = absmax[begin / blockSize];
-    const end = Math.min(begin + blockSize, out.length);
-    for (let i = begin; i < end; i++) {
-      const pair = codes[i >> 1];
-      out[i] = NF4_LEVELS[i & 1 ? pair & 15 : pair >> 4] * scale;
-    }
-  }
 }
 
 /** bitsandbytes' block sizes. */

@@ -67,7 +67,7 @@ function named(names: readonly string[], values: readonly Value[]): Record<strin
 }
 
 /** ids, table -> x */
-export function embedGraph({ config }: TrainingSetup, table: Type): Graph {
+export function embedGraph(config: ModelConfig, table: Type): Graph {
   return trace(
     { inputIds: i32("tokens"), table },
     ({ inputIds, table }) => ({ x: embed(inputIds, table, config) }),
@@ -75,7 +75,7 @@ export function embedGraph({ config }: TrainingSetup, table: Type): Graph {
 }
 
 /** ids, dx, table -> d table */
-export function embedBackwardGraph({ config }: TrainingSetup, table: Type): Graph {
+export function embedBackwardGraph(config: ModelConfig, table: Type): Graph {
   const types = { inputIds: i32("tokens"), dx: f32("tokens", config.hiddenSize), table };
   return trace(types, ({ inputIds, dx, table }) => {
     const x = embed(inputIds, table, config);

@@ -157,7 +157,7 @@ async function recomputing(model: Model, inputs: BatchInputs, trained: string[])
     const table = denseTensor(model, tableName);
     const type: Type = table;
     const key = `embed backward ${signature({ table })} ${model.config.embeddingScale}`;
-    const program = await compiled(device, key, () => graphs.embedBackwardGraph(inputs.setup, type));
+    const program = await compiled(device, key, () => graphs.embedBackwardGraph(model.config, type));
     const outputs = await program.run({ inputIds: inputs.inputIds, dx: dy, table });
     await collect({ [`d ${tableName}`]: outputs["d table"] }, "");
   }
@@ -174,7 +174,7 @@ async function forward(
   const { device, config } = model;
   const table = denseTensor(model, "model.embed_tokens.weight");
   const embedKey = `embed ${signature({ table })} ${config.embeddingScale}`;
-  const embed = await compiled(device, embedKey, () => graphs.embedGraph(inputs.setup, table));
+  const embed = await compiled(device, embedKey, () => graphs.embedGraph(config, table));
   let { x } = await embed.run({ inputIds: inputs.inputIds, table });
   const inner: Tensor[] = [];
   for (let i = 0; i < config.numHiddenLayers; i++) {

@@ -1,5 +1,5 @@
 // The CPU as a device: tensors are typed arrays, programs are onnxruntime sessions.
-import type { TypedArray } from "../dtype.ts";
+import { allocate, elementCount, type TypedArray } from "../dtype.ts";
 import type { Device } from "../device.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { compileOnnx } from "./program.ts";
@@ -34,6 +34,7 @@ export function openCPU(
           ? { dtype: "f32", shape, storage: fromHalf(data as Uint16Array) }
           : { dtype, shape, storage: data },
       ),
+    zeros: (shape, dtype) => own({ dtype, shape, storage: allocate(dtype, elementCount(shape)) }),
     update(tensor, data) {
       (tensor.storage as Float32Array).set(data as Float32Array);
     },

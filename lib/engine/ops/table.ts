@@ -2,6 +2,7 @@
 import type { OpDefinition } from "../graph.ts";
 import { adamwOp } from "./adamw.ts";
 import { addOp } from "./add.ts";
+import { appendTokenOp } from "./append_token.ts";
 import { attentionGradOp, attentionOp } from "./attention.ts";
 import { cachedAttentionOp } from "./cached_attention.ts";
 import { dropoutOp } from "./dropout.ts";
@@ -22,6 +23,7 @@ import { writeCacheOp } from "./write_cache.ts";
 const names = [
   "adamw",
   "add",
+  "appendToken",
   "attention",
   "attentionGrad",
   "cachedAttention",
@@ -50,6 +52,7 @@ export type OpName = typeof names[number];
 export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
   adamw: adamwOp,
   add: addOp,
+  appendToken: appendTokenOp,
   attention: attentionOp,
   attentionGrad: attentionGradOp,
   cachedAttention: cachedAttentionOp,

@@ -13,6 +13,7 @@ export async function openGPU(options: WebGPUOptions, reason: string): Promise<D
     reason,
     supportsF16: device.features.f16,
     upload: device.upload,
+    zeros: device.zeros,
     update: device.update,
     read: device.read,
     free: device.free,

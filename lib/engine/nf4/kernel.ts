@@ -1,7 +1,7 @@
 // The WebAssembly function behind dequantizeInto: 16 codes at a time pick the four bytes of their levels from four 16-byte
 // tables (swizzle), the bytes are woven into floats (shuffle) and multiplied by the block's scale.
 
-import { NF4_LEVELS } from "./nf4.ts";
+import { NF4_LEVELS } from "./levels.ts";
 import {
   add,
   type Code,

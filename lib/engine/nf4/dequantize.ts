@@ -1,7 +1,7 @@
 // NF4 codes back to float32 at about the memory's speed: chunks go through a WebAssembly kernel with 128-bit instructions.
 
-import { dequantizeNF4Into } from "./nf4.ts";
-import { dequantizeKernel } from "./dequantize_kernel.ts";
+import { dequantizeNF4Into } from "./levels.ts";
+import { dequantizeKernel } from "./kernel.ts";
 import { assemble } from "./wasm.ts";
 
 /** Weights in one go: the 128 KB they fill stay in a core's second-level cache until they are copied out. */

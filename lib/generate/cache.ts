@@ -1,0 +1,78 @@
+// Keys and values of what each stream has seen: per layer [streams, kvHeads, positions, D]. On WebGPU programs write them
+// in place; on the CPU JavaScript does, as onnxruntime would copy the whole cache for every token.
+import type { Device } from "../engine/device.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import type { ModelConfig } from "../models/config.ts";
+
+/** Where a token's keys and values go. */
+export interface Slot {
+  readonly stream: number;
+  readonly position: number;
+}
+
+export interface KVCache {
+  /** Positions that there is room for. */
+  readonly capacity: number;
+  readonly keys: Tensor[];
+  readonly values: Tensor[];
+  /** Makes room for `positions`. */
+  reserve(positions: number): void;
+  /** Copies rows [slots.length, kvHeads * D] of one layer in (CPU). */
+  write(layer: number, k: Tensor, v: Tensor, slots: readonly Slot[]): void;
+  free(): void;
+}
+
+/** The CPU computes over the whole capacity, so there it grows in such steps. */
+const growth = 64;
+
+export function createCache(device: Device, config: ModelConfig, streams: number, longest: number): KVCache {
+  const { numHiddenLayers: layers, numKeyValueHeads: heads, headDim: size } = config;
+  const round = (positions: number) => Math.ceil(positions / growth) * growth;
+  const allocate = (capacity: number) =>
+    Array.from({ length: layers }, () => device.zeros([streams, heads, capacity, size], "f32"));
+  let capacity = round(device.backend === "cpu" ? 1 : longest);
+  let keys = allocate(capacity), values = allocate(capacity);
+
+  const grown = (old: Tensor[], wider: number) => {
+    const made = allocate(wider);
+    old.forEach(({ storage }, layer) => {
+      const from = storage as Float32Array, to = made[layer].storage as Float32Array;
+      for (let head = 0; head < streams * heads; head++) {
+        to.set(from.subarray(head * capacity * size, (head + 1) * capacity * size), head * wider * size);
+      }
+    });
+    device.free(...old);
+    return made;
+  };
+  const copy = (to: Float32Array, from: Float32Array, slots: readonly Slot[]) => {
+    slots.forEach(({ stream, position }, row) => {
+      for (let head = 0; head < heads; head++) {
+        const start = (row * heads + head) * size;
+        to.set(from.subarray(start, start + size), ((stream * heads + head) * capacity + position) * size);
+      }
+    });
+  };
+  return {
+    get capacity() {
+      return capacity;
+    },
+    get keys() {
+      return keys;
+    },
+    get values() {
+      return values;
+    },
+    reserve(positions) {
+      if (positions <= capacity) return;
+      const wider = round(positions);
+      keys = grown(keys, wider);
+      values = grown(values, wider);
+      capacity = wider;
+    },
+    write(layer, k, v, slots) {
+      copy(keys[layer].storage as Float32Array, k.storage as Float32Array, slots);
+      copy(values[layer].storage as Float32Array, v.storage as Float32Array, slots);
+    },
+    free: () => device.free(...keys, ...values),
+  };
+}
