@@ -5,7 +5,14 @@ import type { ModelConfig, ModelType } from "./config_types.ts";
 import { parseRope } from "./rope.ts";
 export type { ModelConfig, ModelType, RopeScaling } from "./config_types.ts";
 export { inverseFrequencies } from "./rope.ts";
-export { countLoRA, countParameters, linearModules, loraShapes, parameterShapes } from "./shapes.ts";
+export {
+  countLoRA,
+  countParameters,
+  linearModules,
+  loraShapes,
+  type LoRASize,
+  parameterShapes,
+} from "./shapes.ts";
 
 /** What a family's Transformers class assumes for fields that config.json leaves out. */
 const FAMILIES: Record<ModelType, Json> = {
