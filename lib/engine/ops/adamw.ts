@@ -1,7 +1,7 @@
 // adamw: one step of AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW does it, with clipping by the global norm.
+import { adamw as adamwOnGpu } from "../../../kernels/adamw.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { floats, normal, positive } from "./sample.ts";
 
 /** [learningRate, beta1, beta2, eps, weightDecay, 1 - beta1^t, 1 - beta2^t, maxGradNorm (0: no clipping)] */
@@ -38,7 +38,7 @@ export const adamwOp: OpDefinition<Record<string, never>> = {
     const decayed = node("Mul", [p, node("Sub", [one, node("Mul", [lr, decay])])]);
     return [node("Sub", [decayed, update]), m1, v1];
   },
-  webgpu: pending,
+  webgpu: adamwOnGpu,
   inPlace: { 0: 0, 1: 2, 2: 3 },
   samples: [0, 0.1].map((maxNorm) => ({
     inputs: [

@@ -2,10 +2,11 @@
 // A query sees one contiguous range of keys, which makes causal, packed, sliding-window and bidirectional attention one
 // op: ranges[t] = [first, end). Neither backend ever holds [tokens, tokens]: WebGPU goes in tiles (Dao et al. 2022), ONNX
 // in a Loop over chunks of queries that reads only the keys which the chunk can see.
+import { attention as attentionOnGpu } from "../../../kernels/attention.ts";
+import { attentionGrad as attentionGradOnGpu } from "../../../kernels/attention_grad.ts";
 import { apply, type Node, type OpDefinition, type Type, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { causalRanges, integers, normal } from "./sample.ts";
 
 type AttentionAttributes = { heads: number; kvHeads: number; scale: number };
@@ -55,7 +56,7 @@ export const attentionOp: OpDefinition<AttentionAttributes> = {
     const [stackedO, stackedLse] = loop.run([], [o, ...wanted]);
     return [loop.join(stackedO), stackedLse && loop.join(stackedLse)];
   },
-  webgpu: pending,
+  webgpu: attentionOnGpu,
   samples: attentionSamples(),
 };
 
@@ -89,7 +90,7 @@ export const attentionGradOp: OpDefinition<AttentionAttributes> = {
     return [loop.join(stackedQ), loop.headsLast(sumK), loop.headsLast(sumV)];
   },
   onnxIgnores: [5],
-  webgpu: pending,
+  webgpu: attentionGradOnGpu,
   samples: attentionSamples().map(({ inputs, attributes }) => {
     const [tokens, width] = inputs[0].shape;
     // o and lse must be those of the inputs; the loop over the table compares this op through attention's gradient.

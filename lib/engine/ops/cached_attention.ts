@@ -1,8 +1,8 @@
 // cachedAttention: one new token per stream attends to the cache of its stream and to itself.
 // Cache layout: [streams, kvHeads, positions, D]; lib/engine/ops/write_cache.ts fills it.
+import { cachedAttention as cachedAttentionOnGpu } from "../../../kernels/attention_cached.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { integers, normal } from "./sample.ts";
 
 type CachedAttentionAttributes = { heads: number; kvHeads: number; scale: number };
@@ -58,7 +58,7 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
     const fromOwn = node("Mul", [split(i64([-1]), i64([2 ** 40])), own(v)]);
     return [node("Reshape", [node("Add", [fromPast, fromOwn]), i64([-1, heads * size])])];
   },
-  webgpu: pending,
+  webgpu: cachedAttentionOnGpu,
   samples: [
     {
       inputs: [

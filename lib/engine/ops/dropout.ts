@@ -1,10 +1,10 @@
 // dropout(x, tokenKeys, layerKey): inverted dropout whose bits come from a counter, not from a state: from (seed, step, row,
 // position) through tokenKeys, (layer) through layerKey, the module's number and the channel. So recomputation and resumption
 // draw the same bits, and a row gets the same ones wherever packing puts it, on both backends.
+import { dropout as dropoutOnGpu } from "../../../kernels/dropout.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { integers, normal } from "./sample.ts";
 
 type DropoutAttributes = { p: number; module: number };
@@ -62,7 +62,7 @@ export const dropoutOp: OpDefinition<DropoutAttributes> = {
     const dropped = node("Less", [hash, u32(dropThreshold(p))]);
     return [node("Where", [dropped, context.f32(0), node("Mul", [x, context.f32(1 / (1 - p))])])];
   },
-  webgpu: pending,
+  webgpu: dropoutOnGpu,
   samples: [0.05, 0.5].map((p, module) => ({
     inputs: [normal(1, 6, 70), integers([5, -77777, 2 ** 30, 12345, 0, -1]), integers([-987654321])],
     attributes: { p, module },

@@ -1,7 +1,10 @@
 // embedding(ids, table) = table[ids] * scale, and the gradient of the table for full training.
+import {
+  embedding as embeddingOnGpu,
+  embeddingGrad as embeddingGradOnGpu,
+} from "../../../kernels/embedding.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { integers, normal } from "./sample.ts";
 
 export const embeddingOp: OpDefinition<{ scale?: number }> = {
@@ -20,7 +23,7 @@ export const embeddingOp: OpDefinition<{ scale?: number }> = {
     const { scale = 1 } = attributes as { scale?: number };
     return [scale === 1 ? rows : context.node("Mul", [rows, context.f32(scale)])];
   },
-  webgpu: pending,
+  webgpu: embeddingOnGpu,
   samples: [
     { inputs: [integers([3, 0, 3, 1, 6]), normal(1, 7, 5)], attributes: {}, differentiate: [1] },
     { inputs: [integers([3, 0, 3]), normal(1, 7, 5)], attributes: { scale: 2.5 }, differentiate: [1] },
@@ -45,7 +48,7 @@ export const embeddingGradOp: OpDefinition<{ vocabulary: number; scale: number }
       : context.node("Mul", [dy, context.f32(attributes.scale as number)]);
     return [context.node("ScatterND", [zeros, index, scaled], { reduction: "add" })];
   },
-  webgpu: pending,
+  webgpu: embeddingGradOnGpu,
   samples: [{
     inputs: [integers([3, 0, 3, 1, 6]), normal(1, 5, 4)],
     attributes: { vocabulary: 9, scale: 1.5 },

@@ -1,8 +1,11 @@
 // gatedActivation(gate, up) = act(gate) * up: SwiGLU with silu, GeGLU with gelu (Shazeer 2020).
+import {
+  gatedActivation as gatedActivationOnGpu,
+  gatedActivationGrad as gatedActivationGradOnGpu,
+} from "../../../kernels/gated_activation.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectSame } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { normal } from "./sample.ts";
 
 /** silu; gelu_tanh is Transformers' gelu_pytorch_tanh; gelu is the exact one. */
@@ -58,7 +61,7 @@ export const gatedActivationOp: OpDefinition<GatedAttributes> = {
   onnx(context, [gate, up], { attributes }) {
     return [context.node("Mul", [activation(context, gate, attributes.kind as Activation), up])];
   },
-  webgpu: pending,
+  webgpu: gatedActivationOnGpu,
   samples: kinds.map((kind) => ({
     inputs: [normal(1, 5, 9), normal(2, 5, 9)],
     attributes: { kind },
@@ -79,7 +82,7 @@ export const gatedActivationGradOp: OpDefinition<GatedAttributes> = {
     const dGate = context.node("Mul", [context.node("Mul", [dy, up]), derivative(context, gate, kind)]);
     return [dGate, context.node("Mul", [dy, activation(context, gate, kind)])];
   },
-  webgpu: pending,
+  webgpu: gatedActivationGradOnGpu,
   samples: kinds.map((kind) => ({
     inputs: [normal(1, 5, 9), normal(2, 5, 9), normal(3, 5, 9)],
     attributes: { kind },

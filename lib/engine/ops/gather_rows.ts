@@ -1,7 +1,7 @@
 // gatherRows(x, index) picks rows (those whose next token is trained); scatterRows puts rows back among zeros.
+import { gatherRows as gatherRowsOnGpu, scatterRows as scatterRowsOnGpu } from "../../../kernels/rows.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { integers, normal } from "./sample.ts";
 
 export const gatherRowsOp: OpDefinition<Record<string, never>> = {
@@ -12,7 +12,7 @@ export const gatherRowsOp: OpDefinition<Record<string, never>> = {
   },
   gradient: ({ inputs: [x, index] }, [dy]) => [apply(scatterRowsOp, [dy!, index, x], {})[0], undefined],
   onnx: (context, inputs) => [context.node("Gather", inputs)],
-  webgpu: pending,
+  webgpu: gatherRowsOnGpu,
   samples: [{ inputs: [normal(1, 6, 5), integers([4, 0, 5])], attributes: {}, differentiate: [0] }],
 };
 
@@ -36,7 +36,7 @@ export const scatterRowsOp: OpDefinition<Record<string, never>> = {
     const at = context.node("Unsqueeze", [context.node("Cast", [index], { to: "i64" }), context.i64([-1])]);
     return [context.node("ScatterND", [zeros, at, x])];
   },
-  webgpu: pending,
+  webgpu: scatterRowsOnGpu,
   samples: [{ inputs: [normal(1, 3, 5), integers([4, 0, 5]), normal(2, 6, 5)], attributes: {} }],
 };
 

@@ -1,9 +1,9 @@
 // pickToken(logits, history, lengths, random): the next token of every stream, by Transformers' processors in their order:
 // repetition penalty, banned n-grams, temperature, top-k, top-p; then by inverse CDF in vocabulary order at random[b].
+import { pickToken as pickTokenOnGpu } from "../../../kernels/pick_token.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { floats, integers, normal } from "./sample.ts";
 
 /** temperature 0: greedy; topK 0, topP 1, repetitionPenalty 1, noRepeatNgramSize 0: off. */
@@ -90,7 +90,7 @@ export const pickTokenOp: OpDefinition<PickAttributes> = {
     const reached = node("Cast", [node("Greater", [cumulative, target])], { to: "i32" });
     return [toInt(node("ArgMax", [reached], { axis: 1, keepdims: 0 }))];
   },
-  webgpu: pending,
+  webgpu: pickTokenOnGpu,
   samples: pickSamples(),
 };
 

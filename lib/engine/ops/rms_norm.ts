@@ -1,7 +1,7 @@
 // rmsNorm(x, w) = x / sqrt(mean(x^2) + eps) * (w + offset), row by row (Zhang & Sennrich 2019; offset 1 in Gemma).
+import { rmsNorm as rmsNormOnGpu, rmsNormGrad as rmsNormGradOnGpu } from "../../../kernels/rms_norm.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { normal } from "./sample.ts";
 
 type RmsNormAttributes = { eps: number; offset?: number };
@@ -33,7 +33,7 @@ export const rmsNormOp: OpDefinition<RmsNormAttributes> = {
       }),
     ];
   },
-  webgpu: pending,
+  webgpu: rmsNormOnGpu,
   samples: [
     { inputs: [normal(1, 5, 12), normal(2, 12)], attributes: { eps: 1e-5 }, differentiate: [0, 1] },
     { inputs: [normal(1, 3, 300), normal(2, 300)], attributes: { eps: 1e-6, offset: 1 }, differentiate: [1] },
@@ -65,7 +65,7 @@ export const rmsNormGradOp: OpDefinition<RmsNormAttributes> = {
         : undefined,
     ];
   },
-  webgpu: pending,
+  webgpu: rmsNormGradOnGpu,
   samples: [{ inputs: [normal(1, 70, 20), normal(2, 20), normal(3, 70, 20)], attributes: { eps: 1e-5 } }],
 };
 

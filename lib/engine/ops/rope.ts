@@ -1,9 +1,9 @@
 // rope(x, positions, cos, sin): rotary position embedding (Su et al. 2021) in Transformers' half-split layout: in every head,
 // elements i and i + D/2 are rotated by the angle of (position, i). The tables are made in JavaScript, since the sine of
 // a large angle is imprecise on GPUs. The gradient is the inverse rotation.
+import { rope as ropeOnGpu } from "../../../kernels/rope.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { integers, normal } from "./sample.ts";
 
 type RopeAttributes = { heads: number; inverse?: boolean };
@@ -34,7 +34,7 @@ export const ropeOp: OpDefinition<RopeAttributes> = {
     const rotated = node("ms.RotaryEmbedding", [batched, i64([0]), ...tables], { num_heads: heads });
     return [node("Squeeze", [rotated, i64([0])])];
   },
-  webgpu: pending,
+  webgpu: ropeOnGpu,
   samples: [false, true].map((inverse) => ({
     inputs: [normal(1, 5, 24), integers([0, 1, 2, 0, 1]), normal(2, 3, 4), normal(3, 3, 4)],
     attributes: { heads: 3, inverse },

@@ -1,7 +1,7 @@
 // sumSquares(x, before) = before + sum(x^2): one tensor's share of the global gradient norm.
+import { sumSquares as sumSquaresOnGpu } from "../../../kernels/sum_squares.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { floats, normal } from "./sample.ts";
 
 export const sumSquaresOp: OpDefinition<Record<string, never>> = {
@@ -16,7 +16,7 @@ export const sumSquaresOp: OpDefinition<Record<string, never>> = {
     context,
     [x, before],
   ) => [context.node("Add", [context.node("ReduceSumSquare", [x], { keepdims: 1 }), before])],
-  webgpu: pending,
+  webgpu: sumSquaresOnGpu,
   samples: [
     { inputs: [normal(1, 1000), floats([2.5])], attributes: {} },
     { inputs: [normal(1, 70000), floats([0])], attributes: {} },

@@ -1,8 +1,8 @@
 // writeCache(cache, k, slots): puts keys (or values) of tokens into the cache [streams, kvHeads, positions, D] of
 // lib/engine/ops/cached_attention.ts: token t goes to slots[t] = stream * positions + position. In place on WebGPU.
+import { writeCache as writeCacheOnGpu } from "../../../kernels/write_cache.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { integers, normal } from "./sample.ts";
 
 export const writeCacheOp: OpDefinition<Record<string, never>> = {
@@ -25,7 +25,7 @@ export const writeCacheOp: OpDefinition<Record<string, never>> = {
     const rows = node("Reshape", [k, i64([-1, heads, size])]);
     return [node("Transpose", [node("ScatterND", [leading, at, rows])], { perm: { ints: [0, 2, 1, 3] } })];
   },
-  webgpu: pending,
+  webgpu: writeCacheOnGpu,
   inPlace: { 0: 0 },
   samples: [{ inputs: [normal(1, 3, 2, 5, 4), normal(2, 4, 8), integers([4, 5, 12, 0])], attributes: {} }],
 };

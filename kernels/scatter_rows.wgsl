@@ -1,0 +1,19 @@
+// y[index[m], c] = x[m, c]; every row of y at most once, the others were zeroed before.
+// Layout: x [M, D], index [M], y [T, D]. One thread an element.
+struct Shape { count: u32, width: u32, rows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> index: array<i32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> shape: Shape;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + thread;
+  if (i >= shape.count) { return; }
+  let row = u32(index[i / shape.width]);
+  if (row < shape.rows) { y[row * shape.width + i % shape.width] = x[i]; }
+}
