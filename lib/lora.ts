@@ -38,7 +38,7 @@ export interface LoRAOptions {
  * import { attachLoRA, loadModel } from "@fintune/fintune";
  * const base = await loadModel("tests/reference/llama_tied/model");
  * const model = attachLoRA(base, { r: 4, alpha: 8, targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"] });
- * // trainable params: 3,584 || all params: 85,312 || trainable%: 4.2010
+ * // trainable params: 3,584 || all params: 85,312 || trainable%: 4.2011
  * ```
  */
 export function attachLoRA(model: Model, options: LoRAOptions = {}): Model {

@@ -29,5 +29,8 @@ export function fileError(error: unknown, path: string, action: "read" | "write"
   if (error instanceof Deno.errors.IsADirectory) {
     return new UserError(`${path} is a folder where a file is expected.`);
   }
+  if (error instanceof Deno.errors.NotADirectory) {
+    return new UserError(`${path} leads through a file where a folder is expected.`);
+  }
   return error;
 }
