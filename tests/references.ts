@@ -1,8 +1,12 @@
 // Reading tests/reference/llama_*: what transformers and peft computed (see the README there), and comparing with it.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
-import type { TokenRow } from "../lib/data/batch.ts";
+import { batchOf, type TokenRow } from "../lib/data/batch.ts";
 import { openSafetensors, toFloat32 } from "../lib/formats/safetensors.ts";
+import type { Model } from "../lib/models/model.ts";
+import { adamW } from "../lib/train/adamw.ts";
+import { type StepReport, trainEpoch } from "../lib/train/epoch.ts";
+import type { Schedule } from "../lib/train/schedule.ts";
 
 export const referenceFolder = (name: string): string =>
   fromFileUrl(new URL(`./reference/${name}`, import.meta.url));
@@ -65,4 +69,32 @@ export function assertClose(
     if (!(difference <= worst)) worst = difference;
   }
   assert.ok(worst <= tolerance, `${what}: differs by up to ${worst}, allowed are ${tolerance}`);
+}
+
+/** Trains as the reference did, one batch a step, and collects the reports. */
+export async function runTrace(
+  model: Model,
+  rows: readonly TokenRow[],
+  { batches, betas, eps, weightDecay, maxGradNorm }: Cases["training"],
+  learningRate: Schedule,
+  maxSteps: number = batches.length,
+): Promise<StepReport[]> {
+  const reports: StepReport[] = [];
+  await trainEpoch(model, batches.map((batch) => batchOf(batch.map((row) => rows[row]))), {
+    optimizer: adamW(model, { learningRate, betas, eps, weightDecay }),
+    maxGradNorm,
+    maxSteps,
+    quiet: true,
+    onStep: (report) => reports.push(report),
+  });
+  return reports;
+}
+
+/** Losses and gradient norms of all steps; norms relative to their size. */
+export function assertTrace(reports: readonly StepReport[], trace: Trace, tolerance: number): void {
+  const { loss, gradNorm } = trace.float32;
+  assert.deepEqual(reports.map(({ step }) => step), loss.map((_, i) => i + 1));
+  assertClose(reports.map(({ loss }) => loss), loss, tolerance, "losses");
+  const ratios = reports.map((report, i) => report.gradNorm / gradNorm[i]);
+  assertClose(ratios, gradNorm.map(() => 1), tolerance, "gradient norms");
 }
