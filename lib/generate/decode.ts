@@ -82,10 +82,21 @@ export async function* decode(
     return tokens as Int32Array[];
   };
   try {
-    let ids = await next(await readPrompts(model, prompts, cache, { setup, cos, sin, program }), 0);
+    const logits = await readPrompts(model, prompts, cache, { setup, cos, sin, program });
+    const weights = tensorsUnder(model, "");
+    const decoder = await decoderOf(model, setup, weights);
+    /** The caches and everything else that stays the same from token to token. */
+    const constant = (): Tensors => ({
+      cos,
+      sin,
+      ...weights,
+      ...Object.fromEntries(
+        cache.keys.flatMap((key, i) => [[`cacheK.${i}`, key], [`cacheV.${i}`, cache.values[i]]]),
+      ),
+    });
+    if (decoder.approximate) await reportApproximation(model, decoder, { prompts, logits, constant });
+    let ids = await next(logits, 0);
     pending.push(ids);
-    const weights = { ...tensorsUnder(model, "") };
-    const decoder = await program("decode", () => graphs.decodeGraph(setup, typesOf(weights)));
     let unread = 1;
     for (let step = 1; step <= maxNewTokens; step++) {
       if (device.backend === "cpu" || unread >= stepsPerReadback || step === maxNewTokens) {
@@ -101,11 +112,7 @@ export async function* decode(
         ranges: upload(slots.flatMap(({ position }) => [0, position]), streams, 2),
         ...(setup.cacheOnDevice ? { slots: upload(slots.map((slot) => slotNumber(slot, cache))) } : {}),
       };
-      const caches = Object.fromEntries(cache.keys.flatMap((key, i): [string, Tensor][] => [
-        [`cacheK.${i}`, key],
-        [`cacheV.${i}`, cache.values[i]],
-      ]));
-      const outputs = await decoder.run({ ids, cos, sin, ...inputs, ...caches, ...weights });
+      const outputs = await decoder.program.run({ ids, ...inputs, ...constant() });
       device.free(...Object.values(inputs));
       if (!setup.cacheOnDevice) {
         for (let i = 0; i < config.numHiddenLayers; i++) {
@@ -121,6 +128,76 @@ export async function* decode(
     device.free(...pending, history);
     cache.free();
   }
+}
+
+interface Decoder {
+  readonly program: Program;
+  /** Whether it computes with 8-bit copies of NF4 weights. */
+  readonly approximate: boolean;
+  reported: boolean;
+}
+
+/** Decoders by what they have built in: the base's weights on the CPU, otherwise only the shapes. */
+const decoders = new WeakMap<object, Map<string, Promise<Decoder>>>();
+
+function decoderOf(model: Model, setup: graphs.GenerationSetup, weights: Tensors): Promise<Decoder> {
+  const approximate = model.device.backend === "cpu" &&
+    [...model.weights.values()].some(({ kind }) => kind === "nf4");
+  const owner = approximate ? model.weights : model.device;
+  const cache = decoders.get(owner) ?? new Map<string, Promise<Decoder>>();
+  decoders.set(owner, cache);
+  const key = `${JSON.stringify(setup)} ${kinds(model)}`;
+  const found = cache.get(key);
+  if (found) return found;
+  const isPart = (name: string) => /weight\.(codes|absmax|nested|offset|codebook)/.test(name);
+  const constants = approximate
+    ? Object.fromEntries(Object.entries(weights).filter(([name]) => isPart(name)))
+    : {};
+  const made = model.device.compile(graphs.decodeGraph(setup, typesOf(weights)), { constants })
+    .then((program) => ({ program, approximate, reported: false }));
+  cache.set(key, made);
+  return made;
+}
+
+interface ApproximationInputs {
+  readonly prompts: readonly (readonly number[])[];
+  /** The exact logits after the prompts. */
+  readonly logits: Tensor;
+  readonly constant: () => Tensors;
+}
+
+/** Says once what 8-bit copies change: the prompts' last tokens go through the decoder too, and the logits are compared. */
+async function reportApproximation(
+  model: Model,
+  decoder: Decoder,
+  { prompts, logits, constant }: ApproximationInputs,
+) {
+  if (decoder.reported) return;
+  decoder.reported = true;
+  const { device } = model;
+  const upload = (values: number[], ...shape: number[]) =>
+    device.upload(Int32Array.from(values), shape, "i32");
+  const inputs = {
+    ids: upload(prompts.map((prompt) => prompt.at(-1)!), prompts.length),
+    positions: upload(prompts.map(({ length }) => length - 1), prompts.length),
+    ranges: upload(prompts.flatMap(({ length }) => [0, length - 1]), prompts.length, 2),
+  };
+  const outputs = await decoder.program.run({ ...inputs, ...constant() });
+  const [exact, other] = await device.read(logits, outputs.logits);
+  let largest = 0, squares = 0, reference = 0;
+  exact.forEach((value, i) => {
+    const difference = Math.abs(value - other[i]);
+    largest = Math.max(largest, difference);
+    squares += difference ** 2;
+    reference += value ** 2;
+  });
+  device.free(...Object.values(inputs), ...Object.values(outputs));
+  const share = (100 * Math.sqrt(squares / reference)).toFixed(2);
+  console.info(
+    `Answers are decoded from 8-bit copies of the NF4 weights: logits differ by at most ${
+      largest.toFixed(3)
+    }, ${share} % in the mean square.`,
+  );
 }
 
 /** Which weights are dense and which quantised: programs depend on nothing else of them. */

@@ -95,7 +95,7 @@ export function decodeGraph(setup: GenerationSetup, weights: Types): Graph {
     const outputs: Record<string, Value> = {};
     let x = embed(values.ids, values["model.embed_tokens.weight"], config);
     for (const i of layers) {
-      const layer = symbolicLayer(values, `model.layers.${i}.`, lora && { config: lora });
+      const layer = symbolicLayer(values, `model.layers.${i}.`, lora && { config: lora }, true);
       const [cacheK, cacheV] = [values[`cacheK.${i}`], values[`cacheV.${i}`]];
       const attend = (q: Value, k: Value, v: Value) =>
         cachedAttention(q, k, v, { k: cacheK, v: cacheV, ranges: values.ranges }, headShape(config));

@@ -77,11 +77,15 @@ function moduleNumber(name: string): number {
   return hash >>> 0;
 }
 
-/** `values[prefix + name]` is a graph's input for each tensor that `tensorsUnder` names. */
+/**
+ * `values[prefix + name]` is a graph's input for each tensor that `tensorsUnder` names. `eightBit`: see
+ * lib/engine/ops/matmul_nf4.ts.
+ */
 export function symbolicLayer(
   values: Readonly<Record<string, Value>>,
   prefix: string,
   lora?: LoRAInputs,
+  eightBit?: boolean,
 ): Layer {
   const optional = (name: string): Value | undefined => values[prefix + name];
   const weight = (name: string): Value => {
@@ -97,7 +101,7 @@ export function symbolicLayer(
     const part = (suffix: string) => weight(`${name}.weight.${suffix}`);
     const absmax = optional(`${name}.weight.absmax`) ??
       nestedAbsmax(part("nestedCodes"), part("nestedAbsmax"), part("offset"), part("codebook"));
-    return matmulNF4(x, codes, absmax, { ...shape, transB: true });
+    return matmulNF4(x, codes, absmax, { ...shape, transB: true, eightBit });
   };
   const linear = (name: string, x: Value): Value => {
     const y = base(name, x);

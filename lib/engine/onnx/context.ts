@@ -33,6 +33,15 @@ export interface OnnxContext {
   fresh(hint: string): string;
   /** Whether anybody reads this value. */
   used(value: Value): boolean;
+  /** The content of an input of the graph that was declared constant at compilation. */
+  constant(value: Value): TypedArray | undefined;
+  /** A large constant, kept beside the model (no limit of 2 GB) and laid out by onnxruntime for itself. */
+  initializer(
+    hint: string,
+    dtype: "f32" | "u8",
+    shape: readonly number[],
+    data: Uint8Array | Float32Array,
+  ): string;
   /** The nodes of the whole graph, for lowerings that depend on what else uses an input. */
   readonly graph: readonly Node[];
   /**

@@ -2,7 +2,16 @@
 import type { TypedArray } from "../dtype.ts";
 import type { Graph, Node, Value } from "../graph.ts";
 import type { OnnxAttribute, OnnxBody, OnnxContext, OnnxDType } from "./context.ts";
-import { elementType, graphProto, modelProto, nodeProto, type ProtoAttribute, tensorProto } from "./proto.ts";
+import type { Tensor } from "../tensor.ts";
+import {
+  elementType,
+  externalTensorProto,
+  graphProto,
+  modelProto,
+  nodeProto,
+  type ProtoAttribute,
+  tensorProto,
+} from "./proto.ts";
 
 /** An input of the session that JavaScript fills from inputs of the program. */
 export interface HostInput {
@@ -18,6 +27,8 @@ export interface LoweredGraph {
   readonly hostInputs: readonly HostInput[];
   /** Names of the program's inputs that the model still reads. */
   readonly inputs: ReadonlySet<string>;
+  /** Large constants, by the name of the file that the model believes them to be in. */
+  readonly external: readonly { path: string; data: Uint8Array }[];
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -28,6 +39,8 @@ interface Shared {
   counter: number;
   readonly initializers: Map<string, { name: string; bytes: Bytes }>;
   readonly hostInputs: Map<string, HostInput>;
+  readonly external: { path: string; data: Uint8Array; proto: Bytes }[];
+  readonly constants: ReadonlyMap<number, TypedArray>;
   readonly used: ReadonlySet<number>;
   readonly graph: readonly Node[];
   readonly read: Set<string>;
@@ -98,6 +111,17 @@ function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[
     fresh: (hint) => `${hint}_${shared.counter++}`,
     used: (value) => shared.used.has(value.id),
     graph: shared.graph,
+    constant: ({ id }) => shared.constants.get(id),
+    initializer(hint, dtype, shape, data) {
+      const path = `${hint}_${shared.counter++}`;
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      shared.external.push({
+        path,
+        data: bytes,
+        proto: externalTensorProto(path, dtype, shape, bytes.length),
+      });
+      return path;
+    },
     body() {
       const inner: Bytes[] = [];
       const body = { context: makeContext(shared, inner, bodies), inputs: [], outputs: [] };
@@ -122,14 +146,20 @@ function usedValues(graph: Graph): Set<number> {
   return used;
 }
 
-/** Lowers a graph to the bytes of an ONNX model. */
-export function lowerToOnnx(graph: Graph): LoweredGraph {
+/** Lowers a graph to the bytes of an ONNX model. `constants` are inputs, by name, whose content lowerings may build in. */
+export function lowerToOnnx(graph: Graph, constants: Readonly<Record<string, Tensor>> = {}): LoweredGraph {
   const used = usedValues(graph);
   const live = graph.nodes.filter(({ outputs }) => outputs.some(({ id }) => used.has(id)));
   const shared: Shared = {
     counter: 0,
     initializers: new Map(),
     hostInputs: new Map(),
+    external: [],
+    constants: new Map(
+      Object.entries(constants).map((
+        [name, { storage }],
+      ) => [graph.inputs.get(name)!.id, storage as TypedArray]),
+    ),
     used,
     graph: live,
     read: new Set(),
@@ -155,10 +185,18 @@ export function lowerToOnnx(graph: Graph): LoweredGraph {
   const proto = graphProto({
     name: "fintune",
     nodes: sink,
-    initializers: [...shared.initializers.values()].map(({ bytes }) => bytes),
+    initializers: [
+      ...[...shared.initializers.values()].map(({ bytes }) => bytes),
+      ...shared.external.map(({ proto }) => proto),
+    ],
     inputs: [...inputs, ...shared.hostInputs.values()],
     outputs,
   });
   const hostInputs = [...shared.hostInputs.values()];
-  return { model: modelProto(proto), hostInputs, inputs: new Set(inputs.map(({ name }) => name)) };
+  return {
+    model: modelProto(proto),
+    hostInputs,
+    inputs: new Set(inputs.map(({ name }) => name)),
+    external: shared.external.map(({ path, data }) => ({ path, data })),
+  };
 }

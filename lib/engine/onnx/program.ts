@@ -13,7 +13,7 @@ export interface CpuProgram {
 
 export interface CpuSettings {
   threads: number;
-  /** Initializers instead of inputs: onnxruntime then lays them out for itself (faster for few rows, a second copy). */
+  /** Inputs whose content never changes: lowerings may build other forms of them into the model. */
   constants?: Readonly<Record<string, Tensor>>;
 }
 
@@ -22,19 +22,29 @@ const ortTypes: Record<DType, OrtTensor.Type> = { f32: "float32", f16: "float16"
 /** Loads onnxruntime only now: whoever needs no CPU device never pays for it. */
 export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<CpuProgram> {
   const ort = await import("onnxruntime-node");
-  const { model, hostInputs, inputs: read } = lowerToOnnx(graph);
+  const { model, hostInputs, inputs: read, external } = lowerToOnnx(graph, settings.constants);
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["cpu"],
     intraOpNumThreads: settings.threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
+    externalData: external,
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   } as InferenceSession.SessionOptions);
   const nameOf = new Map([...graph.inputs].map(([name, { id }]) => [id, name]));
   const scratch = hostInputs.map(({ dtype, shape }) => allocate(dtype, elementCount(shape)));
-  const wrap = (dtype: DType, data: TypedArray, shape: readonly number[]) =>
-    new ort.Tensor(ortTypes[dtype], data as Float32Array, shape);
+  // Weights come again in every run: their wrappers are kept.
+  const wrappers = new WeakMap<TypedArray, OrtTensor>();
+  const wrap = (dtype: DType, data: TypedArray, shape: readonly number[]): OrtTensor => {
+    const known = wrappers.get(data);
+    if (
+      known && known.dims.length === shape.length && known.dims.every((size, axis) => size === shape[axis])
+    ) return known;
+    const made = new ort.Tensor(ortTypes[dtype], data as Float32Array, shape);
+    wrappers.set(data, made);
+    return made;
+  };
 
   return {
     async run(inputs) {

@@ -92,6 +92,25 @@ export function tensorProto(
   ]);
 }
 
+/** TensorProto whose data lies in the external file `name`, from its beginning. */
+export function externalTensorProto(
+  name: string,
+  dtype: OnnxDType,
+  shape: readonly number[],
+  bytes: number,
+): Bytes {
+  const entry = (key: string, value: string) => message(13, join([string(1, key), string(2, value)]));
+  return join([
+    ...shape.map((size) => integer(1, size)),
+    integer(2, elementType[dtype]),
+    string(8, name),
+    entry("location", name),
+    entry("offset", "0"),
+    entry("length", String(bytes)),
+    integer(14, 1),
+  ]);
+}
+
 export interface ProtoValue {
   readonly name: string;
   readonly dtype: OnnxDType;
