@@ -1,0 +1,105 @@
+// The real PEFT on the other side, both ways: it loads what was trained and saved here, and makes what is loaded here.
+// Run by `deno task test:interop`; FINTUNE_PYTHON names a Python with requirements.txt installed (default python3).
+import assert from "node:assert/strict";
+import { fromFileUrl, join } from "@std/path";
+import { batchOf } from "../../lib/data/batch.ts";
+import { attachLoRA, countTrainable, type LoRAOptions } from "../../lib/lora.ts";
+import { loadModel } from "../../lib/models/load.ts";
+import type { Model } from "../../lib/models/model.ts";
+import { loadAdapter, saveAdapter } from "../../lib/peft.ts";
+import { adamW } from "../../lib/train/adamw.ts";
+import { trainEpoch } from "../../lib/train/epoch.ts";
+import { logits } from "../../lib/train/inspect.ts";
+import { devices } from "../devices.ts";
+import { assertClose, readCases, readTensors, referenceFolder } from "../references.ts";
+
+const script = fromFileUrl(new URL("./peft_interop.py", import.meta.url));
+
+interface Answer {
+  rows: number;
+  adapterParameters: number;
+  loss: number;
+  peft: string;
+}
+
+/** Runs the script; its answer and the logits of each row. */
+async function python(...options: string[]): Promise<Answer & { logits: Map<string, Float32Array> }> {
+  const out = await Deno.makeTempFile({ suffix: ".safetensors" });
+  try {
+    const command = new Deno.Command(Deno.env.get("FINTUNE_PYTHON") ?? "python3", {
+      args: [script, ...options, "--out", out],
+      stderr: "piped",
+    });
+    const { success, stdout, stderr } = await command.output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    return {
+      ...JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!),
+      logits: await readTensors(out),
+    };
+  } finally {
+    await Deno.remove(out);
+  }
+}
+
+const baseFolder = (name: string) => join(referenceFolder(name), "model");
+const rowsFile = (name: string) => join(referenceFolder(name), "cases.json");
+
+async function assertSame(
+  model: Model,
+  name: string,
+  answer: Awaited<ReturnType<typeof python>>,
+): Promise<void> {
+  const { rows } = await readCases(name);
+  assert.equal(answer.rows, rows.length);
+  assert.equal(answer.adapterParameters, countTrainable(model).trainable);
+  for (const [i, { inputIds }] of rows.entries()) {
+    assertClose((await logits(model, inputIds)).data, answer.logits.get(`logits.${i}`), 1e-4, `row ${i}`);
+  }
+}
+
+for (const device of await devices()) {
+  const ours: [string, LoRAOptions][] = [
+    ["llama_tied", {
+      r: 4,
+      alpha: 8,
+      dropout: 0.05,
+      targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"],
+    }],
+    ["llama_headdim", { r: 3, alpha: 6, useRslora: true, targetModules: "all-linear" }],
+  ];
+  for (const [name, options] of ours) {
+    Deno.test(`${device.backend}: PEFT loads an adapter trained and saved here: ${name}`, async () => {
+      const folder = await Deno.makeTempDir();
+      const base = await loadModel(baseFolder(name), { device });
+      const model = attachLoRA(base, { ...options, quiet: true });
+      const { rows } = await readCases(name);
+      const batches = Array.from({ length: 5 }, () => batchOf(rows));
+      await trainEpoch(model, batches, { optimizer: adamW(model, { learningRate: 0.02 }), quiet: true });
+      await saveAdapter(model, folder);
+      const answer = await python(
+        ...["logits", "--base", baseFolder(name), "--rows", rowsFile(name), "--adapter", folder],
+      );
+      await assertSame(model, name, answer);
+      const plain = (await logits(base, rows[3].inputIds)).data;
+      const moved = answer.logits.get("logits.3")!.some((x, i) => Math.abs(x - plain[i]) > 0.1);
+      assert.ok(moved, "the adapter changes the answers");
+      await Deno.remove(folder, { recursive: true });
+    });
+  }
+
+  const theirs: [string, string[]][] = [
+    ["llama_rope3", ["--r", "5", "--alpha", "10"]],
+    ["llama_tied", ["--targets", "all-linear", "--rslora"]],
+  ];
+  for (const [name, options] of theirs) {
+    Deno.test(`${device.backend}: an adapter made by PEFT loads here: ${name}`, async () => {
+      const folder = await Deno.makeTempDir();
+      const answer = await python(
+        ...["make", "--base", baseFolder(name), "--rows", rowsFile(name), "--adapter", folder, ...options],
+      );
+      const model = await loadAdapter(await loadModel(baseFolder(name), { device }), folder);
+      await assertSame(model, name, answer);
+      await Deno.remove(folder, { recursive: true });
+    });
+  }
+}
