@@ -1,6 +1,15 @@
-// The backends that tests of whole models run on, each opened once a test file.
+// The backends that tests run on, each opened once a test file: the CPU, and whatever adapter WebGPU finds, software ones too.
 import { type Device, openDevice } from "../lib/engine/device.ts";
+import { UserError } from "../lib/errors.ts";
 
+/** The CPU first. Without any adapter it is alone, and says so: nothing is skipped in silence. */
 export async function devices(): Promise<Device[]> {
-  return [await openDevice({ backend: "cpu" })];
+  const cpu = await openDevice({ backend: "cpu" });
+  try {
+    return [cpu, await openDevice({ backend: "webgpu" })];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.warn(`WebGPU is not tested here: ${error.message}`);
+    return [cpu];
+  }
 }

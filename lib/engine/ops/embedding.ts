@@ -5,7 +5,7 @@ import {
 } from "../../../kernels/embedding.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { integers, normal } from "./sample.ts";
+import { half, integers, normal } from "./sample.ts";
 
 export const embeddingOp: OpDefinition<{ scale?: number }> = {
   name: "embedding",
@@ -27,6 +27,7 @@ export const embeddingOp: OpDefinition<{ scale?: number }> = {
   samples: [
     { inputs: [integers([3, 0, 3, 1, 6]), normal(1, 7, 5)], attributes: {}, differentiate: [1] },
     { inputs: [integers([3, 0, 3]), normal(1, 7, 5)], attributes: { scale: 2.5 }, differentiate: [1] },
+    { inputs: [integers([3, 0, 3]), half(1, 7, 6)], attributes: {} },
   ],
 };
 

@@ -1,9 +1,9 @@
 // linearCrossEntropy(h, w, labels): the sum of -log softmax(h w^T)[label] over the rows of h, and its gradients at once,
 // since the logits are at hand only then: [rows, vocabulary] never exists whole (as in Liger kernels, Hsu et al. 2024).
+import { linearCrossEntropy as linearCrossEntropyOnGpu } from "../../../kernels/cross_entropy.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
-import { integers, normal } from "./sample.ts";
+import { half, integers, normal } from "./sample.ts";
 import { scaleBy } from "./scale_by.ts";
 
 /** Rows whose logits exist at the same time on the CPU. */
@@ -97,8 +97,9 @@ export const linearCrossEntropyOp: OpDefinition<Record<string, never>> = {
     // The filling rows are zeros, so that p^T h takes nothing from them.
     return [sum, wantH ? join(results[1]) : undefined, wantW ? byLabel() : undefined];
   },
-  webgpu: pending,
+  webgpu: linearCrossEntropyOnGpu,
   samples: [
+    { inputs: [normal(1, 5, 8), half(2, 11, 8), integers([3, 0, 10, 3, 7])], attributes: {} },
     {
       inputs: [normal(1, 5, 8), normal(2, 11, 8), integers([3, 0, 10, 3, 7])],
       attributes: {},

@@ -3,7 +3,7 @@
 import { matmul as matmulOnGpu } from "../../../kernels/matmul.ts";
 import { apply, type Dim, type OpDefinition, type Type, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { normal } from "./sample.ts";
+import { half, normal } from "./sample.ts";
 
 // deno-lint-ignore ban-types
 type MatmulAttributes = { alpha?: number; transA?: boolean; transB?: boolean } & {};
@@ -64,6 +64,9 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
       attributes: { transB: true, alpha: 0.5 },
       differentiate: [0, 1, 2],
     },
+    { inputs: [normal(1, 3, 96), half(2, 130, 96)], attributes: { transB: true } },
+    { inputs: [normal(1, 70, 96), half(2, 67, 96)], attributes: { transB: true } },
+    { inputs: [normal(1, 70, 67), half(2, 67, 96)], attributes: {} },
     { inputs: [normal(4, 70, 130), normal(5, 67, 130)], attributes: { transB: true } },
     { inputs: [normal(4, 70, 67), normal(5, 67, 130)], attributes: {} },
     { inputs: [normal(4, 150, 16), normal(5, 150, 68)], attributes: { transA: true } },

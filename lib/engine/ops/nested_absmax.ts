@@ -1,8 +1,8 @@
 // nestedAbsmax(codes, absmax, offset, codebook): bitsandbytes' double quantisation undone: the block scales of an NF4
 // weight, themselves stored as 8-bit codes in blocks of 256. result[i] = codebook[codes[i]] * absmax[i / 256] + offset.
+import { nestedAbsmax as nestedAbsmaxOnGpu } from "../../../kernels/nested_absmax.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
 import { expectDim, expectType } from "../shape.ts";
-import { pending } from "./pending.ts";
 import { bytes, floats, normal, positive } from "./sample.ts";
 
 const nestedBlock = 256;
@@ -40,7 +40,7 @@ export const nestedAbsmaxOp: OpDefinition<Record<string, never>> = {
     const scaled = context.node("Mul", [values, context.node("Gather", [absmax, block])]);
     return [context.node("Add", [scaled, offset])];
   },
-  webgpu: pending,
+  webgpu: nestedAbsmaxOnGpu,
   samples: [{ inputs: [bytes(1, 600), positive(2, 3), floats([0.7]), normal(3, 256)], attributes: {} }],
 };
 

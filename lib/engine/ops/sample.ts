@@ -12,6 +12,12 @@ export function normal(seed: number, ...shape: number[]): SampleInput {
   return { dtype: "f32", shape, data };
 }
 
+/** The same as f16; a device without f16 gets f32. */
+export function half(seed: number, ...shape: number[]): SampleInput {
+  const bits = new Uint16Array(Float16Array.from(normal(seed, ...shape).data as Float32Array).buffer);
+  return { dtype: "f16", shape, data: bits };
+}
+
 export function floats(values: number[], ...shape: number[]): SampleInput {
   return { dtype: "f32", shape: shape.length ? shape : [values.length], data: Float32Array.from(values) };
 }
