@@ -13,7 +13,9 @@ export function matmul(
   const depth = transA ? a.shape[0] : a.shape[1];
   const form = { alpha, transA, transB };
   // Of A^T no rows can be cut out: it is bound whole.
-  const ofY = transA ? [{ first: 0, rows }] : rowRanges(context, rows, [columns, depth]);
+  const ofY = transA
+    ? [{ first: 0, rows }]
+    : rowRanges(context.limits.maxStorageBufferBindingSize, rows, [columns, depth]);
   const ofB = slices(context, b, b.shape[1]);
   for (const part of ofY) {
     const operands = {
@@ -47,7 +49,7 @@ export function matmul(
 export function matmulNF4(context: GpuContext, shape: { out: number; in: number; transB: boolean }): void {
   const { inputs: [x, codes, absmax], outputs: [y] } = context;
   const [columns, depth] = shape.transB ? [shape.out, shape.in] : [shape.in, shape.out];
-  for (const part of rowRanges(context, y.shape[0], [columns, depth])) {
+  for (const part of rowRanges(context.limits.maxStorageBufferBindingSize, y.shape[0], [columns, depth])) {
     product(context, {
       rows: part.rows,
       columns,
@@ -62,8 +64,8 @@ export function matmulNF4(context: GpuContext, shape: { out: number; in: number;
 }
 
 /** Ranges of rows that fit one binding for each value of so many elements a row; 64 rows of f32 are always aligned. */
-function rowRanges(context: GpuContext, rows: number, widths: readonly number[]): Slice[] {
-  const fitting = Math.floor(context.limits.maxStorageBufferBindingSize / (4 * Math.max(...widths)));
+export function rowRanges(mostBytes: number, rows: number, widths: readonly number[]): Slice[] {
+  const fitting = Math.floor(mostBytes / (4 * Math.max(...widths)));
   if (rows <= fitting) return [{ first: 0, rows }];
   const step = Math.max(64, fitting - fitting % 64);
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => {

@@ -2,9 +2,9 @@
 //
 // It is bound by reading W once. A workgroup of 64 invocations is two teams of 32; a team makes 4 columns for all rows:
 // its invocations go through K side by side (4 elements each, 8 with NF4), so that W is read coalesced, and each vector
-// of A serves 4 rows of W. The partial sums meet in workgroup memory, where one invocation adds up 32 of them.
+// of A serves 4 rows of W. The partial sums meet in workgroup memory, where one invocation adds up 32 of them for 4 columns.
 // Layout: A [M, lda], W [N, ldb] as f32, f16 or NF4 (see matmul_tiled.ts), y and c [M, ldy], f32.
-// Limits: K a multiple of 4 (8 with NF4); 9 KB of workgroup memory.
+// Limits: K a multiple of 4 (8 with NF4); 8 KB of workgroup memory.
 import type { Kernel } from "../lib/engine/webgpu/context.ts";
 import { productParameters } from "./matmul_tiled.ts";
 import { levelsNF4 } from "./nf4.ts";
@@ -28,14 +28,12 @@ export function smallKernel({ rows, b, addend }: SmallForm): Kernel {
     "var<storage, read_write> y: array<f32>",
     "var<uniform> p: Params",
   ];
-  // One more than the sums of an invocation: the stores of neighbours then meet different memory banks.
-  const sums = 4 * rows, stride = sums + 1;
   return {
     name: `matmul small ${[b, addend ? "c" : "", rows].filter(Boolean).join(" ")}`,
     code: `${b === "f16" ? "enable f16;" : ""}${productParameters}
 ${bindings.map((binding, i) => `@group(0) @binding(${i}) ${binding};`).join("\n")}
 
-var<workgroup> partial: array<f32, ${64 * stride}>;
+var<workgroup> partial: array<vec4f, ${64 * rows}>;
 ${nf4 ? levelsNF4 : ""}
 
 @compute @workgroup_size(64)
@@ -54,25 +52,20 @@ fn main(
   for (var k = ${nf4 ? 8 : 4}u * lane; k < p.depth; k += ${nf4 ? 256 : 128}u) {
     ${nf4 ? depthNF4(rows) : depthDense(rows)}
   }
-  ${
-      range(rows).flatMap((m) =>
-        range(4).map((n) => `partial[local * ${stride}u + ${4 * m + n}u] = s${m}[${n}];`)
-      ).join("\n  ")
-    }
+  ${range(rows).map((m) => `partial[${64 * m}u + local] = s${m};`).join("\n  ")}
   workgroupBarrier();
-  if (local >= ${2 * sums}u) { return; }
-  let ofTeam = local / ${sums}u;
-  let index = local % ${sums}u;
-  let row = index / 4u;
-  let column = ((group.y * groups.x + group.x) * 2u + ofTeam) * 4u + index % 4u;
-  if (row >= p.rows || column >= p.columns) { return; }
-  var sum = 0.0;
-  for (var i = 0u; i < 32u; i++) { sum += partial[(ofTeam * 32u + i) * ${stride}u + index]; }
-  let at = p.yOffset + row * p.ldy + column;
-  var result = p.alpha * sum;
-  ${addend ? "result += c[at];" : ""}
-  if (p.accumulate != 0u) { result += y[at]; }
-  y[at] = result;
+  let row = local / 2u;
+  let column = ((group.y * groups.x + group.x) * 2u + local % 2u) * 4u;
+  if (row >= min(p.rows, ${rows}u) || column >= p.columns) { return; }
+  var sum = vec4f();
+  for (var i = 0u; i < 32u; i++) { sum += partial[32u * local + i]; }
+  for (var i = 0u; i < min(4u, p.columns - column); i++) {
+    let at = p.yOffset + row * p.ldy + column + i;
+    var result = p.alpha * sum[i];
+    ${addend ? "result += c[at];" : ""}
+    if (p.accumulate != 0u) { result += y[at]; }
+    y[at] = result;
+  }
 }`,
   };
 }
