@@ -26,7 +26,10 @@ export {
   parseConfig,
   type RopeScaling,
 } from "./lib/models/config.ts";
+export { initModel, type InitOptions } from "./lib/models/init.ts";
 export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
+export { saveModel, type SaveModelOptions } from "./lib/models/save.ts";
+export { loadAdapter, type LoadAdapterOptions, saveAdapter, type SaveAdapterOptions } from "./lib/peft.ts";
 export type {
   Adapter,
   DenseWeight,

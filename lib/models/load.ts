@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { type Device, openDevice } from "../engine/device.ts";
 import { UserError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
-import { toFloat32 } from "../formats/floats.ts";
+import { toFloat16, toFloat32 } from "../formats/floats.ts";
 import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
 import { readOptionalJson } from "../text/files.ts";
@@ -18,6 +18,8 @@ export interface LoadModelOptions {
   device?: Device;
   /** "nf4" quantises the blocks' linear layers while they load (bitsandbytes' load_in_4bit); default: as stored. */
   quantize?: "nf4";
+  /** "f32" keeps dense weights in f32 on a GPU too, which training them needs; default "auto": f16 where stored so. */
+  dtype?: "auto" | "f32";
   /** With `quantize`: store the block scales in 8 bits too. */
   doubleQuant?: boolean;
 }
@@ -120,7 +122,7 @@ async function loadTensor(
   shape: readonly number[],
   checkpoint: Checkpoint,
   device: Device,
-  { quantize, doubleQuant }: LoadModelOptions,
+  { quantize, doubleQuant, dtype = "auto" }: LoadModelOptions,
 ): Promise<Weight> {
   const info = checkpoint.tensors.get(name)!;
   if (info.shape.join() !== shape.join()) {
@@ -130,10 +132,24 @@ async function loadTensor(
   if (quantize === "nf4" && isQuantizable(name)) {
     return quantizeWeight(device, name, toFloat32(bytes, info.dtype), shape, { doubleQuant });
   }
-  if (info.dtype === "F16" && shape.length === 2 && device.supportsF16) {
-    return { kind: "dense", tensor: device.upload(new Uint16Array(bytes.buffer), shape, "f16") };
-  }
+  const half = dtype === "auto" && shape.length === 2 && device.supportsF16
+    ? halfBits(bytes, info.dtype)
+    : undefined;
+  if (half) return { kind: "dense", tensor: device.upload(half, shape, "f16") };
   return { kind: "dense", tensor: device.upload(toFloat32(bytes, info.dtype), shape, "f32") };
+}
+
+/**
+ * Half precision as f16: bf16 has fewer digits, so that nothing is lost but below 6e-5 (by at most 3e-8); undefined
+ * where a number is too large for f16, or the weights are stored in full precision.
+ */
+function halfBits(bytes: Uint8Array<ArrayBuffer>, dtype: string): Uint16Array | undefined {
+  const bits = (array: Uint8Array<ArrayBuffer>) =>
+    new Uint16Array(array.buffer, array.byteOffset, array.byteLength / 2);
+  if (dtype === "F16") return bits(bytes);
+  if (dtype !== "BF16") return undefined;
+  const numbers = toFloat32(bytes, dtype);
+  return numbers.every((value) => Math.abs(value) <= 65504) ? bits(toFloat16(numbers)) : undefined;
 }
 
 async function loadGenerationConfig(
