@@ -27,6 +27,9 @@ import {
   type Trace,
 } from "./references.ts";
 
+/** 1e-4 is promised; at 2e-5 it shows when AdamW takes 1 - beta2 from a rounded beta2. */
+const tolerance = 2e-5;
+
 for (const device of await devices()) {
   const load = (name: string) => loadModel(join(referenceFolder(name), "model"), { device });
   const loadAdapted = async (name: string) =>
@@ -47,27 +50,25 @@ for (const device of await devices()) {
   };
 
   for (const name of ["llama_tied", "llama_rope3", "llama_headdim"]) {
-    for (const run of ["warmupFromFirstStep", "transformers"]) {
-      Deno.test(`${device.backend}: ${name}: 20 AdamW steps as PyTorch's (${run})`, async () => {
-        const { rows, training } = await readCases(name), trace = training[run] as Trace;
-        const rates: Schedule = (step) => trace.learningRates[step];
-        assertTrace(await runTrace(await loadAdapted(name), rows, training, rates), trace, 1e-4);
-      });
-    }
-  }
+    Deno.test(`${device.backend}: ${name}: 20 AdamW steps as PyTorch's`, async () => {
+      const { rows, training } = await readCases(name), trace = training.warmupFromFirstStep as Trace;
+      const rates: Schedule = (step) => trace.learningRates[step];
+      assertTrace(await runTrace(await loadAdapted(name), rows, training, rates), trace, tolerance);
+    });
 
-  Deno.test(`${device.backend}: the same 20 steps by our own schedule`, async () => {
-    const { rows, training } = await readCases("llama_tied"), trace = training.transformers as Trace;
-    const schedule = linearSchedule(training.peak, { warmup: training.warmup, total: 20 });
-    const reports = await runTrace(await loadAdapted("llama_tied"), rows, training, schedule);
-    assertClose(reports.map(({ learningRate }) => learningRate), trace.learningRates, 1e-15, "rates");
-    assertTrace(reports, trace, 1e-4);
-  });
+    Deno.test(`${device.backend}: ${name}: the same by our own schedule, as transformers'`, async () => {
+      const { rows, training } = await readCases(name), trace = training.transformers as Trace;
+      const schedule = linearSchedule(training.peak, { warmup: training.warmup, total: 20 });
+      const reports = await runTrace(await loadAdapted(name), rows, training, schedule);
+      assertClose(reports.map(({ learningRate }) => learningRate), trace.learningRates, 1e-15, "rates");
+      assertTrace(reports, trace, tolerance);
+    });
+  }
 
   Deno.test(`${device.backend}: five steps of full training as PyTorch's`, async () => {
     const { rows, training } = await readCases("llama_full"), trace = training.decayAll as Trace;
     const rates: Schedule = (step) => trace.learningRates[step];
-    assertTrace(await runTrace(await load("llama_headdim"), rows, training, rates), trace, 1e-4);
+    assertTrace(await runTrace(await load("llama_headdim"), rows, training, rates), trace, tolerance);
   });
 
   Deno.test(`${device.backend}: packed, padded and alone give one gradient, with dropout too`, async () => {
@@ -148,7 +149,7 @@ for (const device of await devices()) {
   Deno.test(`${device.backend}: live buffers stay constant over 100 steps`, async () => {
     const model = await withDropout(await loadAdapted("llama_tied"), 0.1);
     const { rows } = await readCases("llama_tied"), optimizer = adamW(model, { learningRate: 1e-3 });
-    const batches = [layOut(rows.slice(0, 2).map(exampleOf), "packed")];
+    const batches = [layOut(rows.slice(4).map(exampleOf), "padded")];
     const seen: number[][] = [];
     for (let step = 0; step < 101; step++) {
       await trainEpoch(model, batches, { optimizer, quiet: true, checkpointing: step % 2 === 0 });

@@ -77,7 +77,8 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
       const t = steps + 1;
       const numbers = [
         schedule(steps),
-        ...betas,
+        1 - betas[0],
+        1 - betas[1],
         eps,
         weightDecay,
         1 - betas[0] ** t,
@@ -107,8 +108,13 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
 
 function checkOptions(
   model: Model,
-  { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 }: AdamWOptions,
+  { learningRate, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 }: AdamWOptions,
 ): void {
+  if (typeof learningRate !== "function" && !(learningRate >= 0 && learningRate < Infinity)) {
+    throw new UserError(
+      `AdamW's learningRate is ${learningRate}; it must be a number of at least 0 or a schedule.`,
+    );
+  }
   if (!betas.every((beta) => beta >= 0 && beta < 1)) {
     throw new UserError(`AdamW's betas are ${betas}; each must be at least 0 and below 1.`);
   }
@@ -116,14 +122,21 @@ function checkOptions(
   if (!(weightDecay >= 0)) {
     throw new UserError(`AdamW's weightDecay is ${weightDecay}; it must be at least 0.`);
   }
-  if (model.active === undefined && [...model.weights.values()].some(({ kind }) => kind === "nf4")) {
+  checkTrainable(model);
+}
+
+/** Whether the model has anything to train: an adapter in use, or else a base in f32. */
+export function checkTrainable(model: Model): void {
+  if (model.active !== undefined) return;
+  if ([...model.weights.values()].some(({ kind }) => kind === "nf4")) {
     throw new UserError(
       "Quantised weights cannot be trained themselves: attach a LoRA adapter first (attachLoRA).",
     );
   }
   if ([...trainableParameters(model).values()].some(({ dtype }) => dtype !== "f32")) {
     throw new UserError(
-      "Weights in half precision cannot be trained themselves: attach a LoRA adapter (attachLoRA).",
+      "Weights in half precision cannot be trained themselves: attach a LoRA adapter (attachLoRA), or load the model " +
+        'with { dtype: "f32" }.',
     );
   }
 }
