@@ -7,7 +7,7 @@ import { chooseCheckpointing } from "../models/memory.ts";
 import type { Model } from "../models/model.ts";
 import { progressLine } from "../report/progress.ts";
 import type { Optimizer } from "./adamw.ts";
-import { checkIds } from "./inspect.ts";
+import { checkBatch } from "./inspect.ts";
 import { batchLoss, lossAndGradients, sum } from "./step.ts";
 
 /** One optimizer step, as `onStep` receives it. */
@@ -83,10 +83,8 @@ export async function trainEpoch(
   batches: Batches | readonly Batch[],
   options: TrainOptions,
 ): Promise<EpochReport> {
-  const { optimizer, seed = 0, gradientAccumulationSteps = 1, maxSteps = Infinity, signal } = options;
-  if (optimizer.model !== model) {
-    throw new UserError("The optimizer was made for another model: pass the one that adamW was given.");
-  }
+  const { seed = 0, gradientAccumulationSteps = 1, maxSteps = Infinity, signal } = options;
+  checkOptions(model, options);
   if (batches.length === 0) throw new UserError("There are no batches to train on.");
   const ordered = "shuffle" in batches ? batches.shuffle(seed) : batches;
   const total = Math.min(maxSteps, Math.ceil(ordered.length / gradientAccumulationSteps));
@@ -99,6 +97,25 @@ export async function trainEpoch(
   }
   await meter.settle();
   return { ...meter.finish(), steps, stopped: steps < total };
+}
+
+function checkOptions(
+  model: Model,
+  { optimizer, gradientAccumulationSteps = 1, maxGradNorm = 1 }: TrainOptions,
+): void {
+  if (optimizer.model !== model) {
+    throw new UserError("The optimizer was made for another model: pass the one that adamW was given.");
+  }
+  if (!(Number.isInteger(gradientAccumulationSteps) && gradientAccumulationSteps > 0)) {
+    throw new UserError(
+      `gradientAccumulationSteps is ${gradientAccumulationSteps}; it must be a whole number from 1 on.`,
+    );
+  }
+  if (!(maxGradNorm >= 0)) {
+    throw new UserError(
+      `maxGradNorm is ${maxGradNorm}; it must be at least 0 (0: gradients are never clipped).`,
+    );
+  }
 }
 
 function* groups(batches: Iterable<Batch>, size: number): Generator<Batch[]> {
@@ -120,7 +137,7 @@ async function step(model: Model, group: Batch[], options: TrainOptions, meter: 
   let loss: Tensor | undefined;
   let gradients: Map<string, Tensor> | undefined;
   for (const batch of group) {
-    checkIds(model, batch.inputIds);
+    checkBatch(model, batch);
     const checkpointing = options.checkpointing ?? chooseCheckpointing(model, batch.inputIds.length);
     const result = await lossAndGradients(model, batch, {
       lossScale: 1 / targets,
@@ -221,7 +238,7 @@ function createMeter(model: Model, total: number, { onStep, quiet }: TrainOption
 export async function evaluateLoss(model: Model, batches: Iterable<Batch>): Promise<number> {
   let sum = 0, count = 0;
   for (const batch of batches) {
-    checkIds(model, batch.inputIds);
+    checkBatch(model, batch);
     const loss = await batchLoss(model, batch);
     const [value] = await model.device.read(loss);
     sum += value[0];

@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { norm } from "../models/decoder.ts";
 import { headName, type Model } from "../models/model.ts";
 import { typesOf } from "../models/parameters.ts";
+import { checkTrainable } from "./adamw.ts";
 import type { DropoutKey } from "./inputs.ts";
 import { compiled, headTensors, hiddenStates, lossAndGradients } from "./step.ts";
 
@@ -53,14 +54,26 @@ export async function logits(model: Model, inputIds: ArrayLike<number>): Promise
 }
 
 /** Token ids that the embedding has no row for are a user's mistake, not a crash on the device. */
-export function checkIds(model: Model, ids: ArrayLike<number>): void {
+export function checkIds(model: Model, ids: ArrayLike<number>, what = "Token id"): void {
   const { vocabSize } = model.config;
   for (let i = 0; i < ids.length; i++) {
     if (!Number.isInteger(ids[i]) || ids[i] < 0 || ids[i] >= vocabSize) {
       throw new UserError(
-        `Token id ${ids[i]} at position ${i} is outside the model's vocabulary of ${vocabSize}.`,
+        `${what} ${ids[i]} at position ${i} is outside the model's vocabulary of ${vocabSize}.`,
       );
     }
+  }
+}
+
+/** A batch to train on: every id is in the vocabulary, and there is something to learn. */
+export function checkBatch(model: Model, { inputIds, targetIds, rows }: Batch): void {
+  checkIds(model, inputIds);
+  checkIds(model, targetIds, "Trained label");
+  if (targetIds.length === 0) {
+    const at = `rows ${rows.join(", ")}`;
+    throw new UserError(
+      `The batch of ${at} has no trained token: every label but the first of a row is -100.`,
+    );
   }
 }
 
@@ -98,7 +111,8 @@ export async function gradients(
   batch: Batch,
   options: GradientOptions = {},
 ): Promise<Gradients> {
-  checkIds(model, batch.inputIds);
+  checkTrainable(model);
+  checkBatch(model, batch);
   const tokens = batch.targetIds.length;
   const { checkpointing = true, dropout } = options;
   const result = await lossAndGradients(model, batch, { lossScale: 1 / tokens, checkpointing, dropout });
