@@ -52,6 +52,10 @@ export function defaultDevice(): Promise<Device> {
  * ```
  */
 export async function loadModel(name: string, options: LoadModelOptions = {}): Promise<Model> {
+  const { quantize } = options;
+  if (quantize !== undefined && quantize !== "nf4") {
+    throw new UserError(`loadModel: quantize is ${JSON.stringify(quantize)}; only "nf4" is supported.`);
+  }
   const config = await loadConfig(name);
   const tokenizer = await loadTokenizer(name);
   if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
