@@ -27,6 +27,8 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
     executionProviders: ["cpu"],
     intraOpNumThreads: settings.threads,
     interOpNumThreads: 1,
+    // A pattern is planned for one set of sizes beside what the arena already holds: 2 GB more for a whole model.
+    enableMemPattern: false,
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
     externalData: external,
