@@ -29,6 +29,12 @@ export {
 export { initModel, type InitOptions } from "./lib/models/init.ts";
 export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
 export { saveModel, type SaveModelOptions } from "./lib/models/save.ts";
+export {
+  estimateMemory,
+  type MemoryEstimate,
+  type MemoryOptions,
+  residentBytes,
+} from "./lib/models/memory.ts";
 export { loadAdapter, type LoadAdapterOptions, saveAdapter, type SaveAdapterOptions } from "./lib/peft.ts";
 export type {
   Adapter,

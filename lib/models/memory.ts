@@ -1,5 +1,174 @@
-// How much memory training takes, from config.json alone.
-import type { Model } from "./model.ts";
-export function chooseCheckpointing(_model: Model, _tokens: number): boolean {
-  return true;
+// How much memory training takes, from config.json alone; and with it the choice between keeping and recomputing.
+import { freemem } from "node:os";
+import { UserError } from "../errors.ts";
+import { formatBytes } from "../report/format.ts";
+import { isQuantizable } from "../quantize/model.ts";
+import { countLoRA, type ModelConfig, parameterShapes } from "./config.ts";
+import { activeAdapter, type Model } from "./model.ts";
+
+/** What is trained, and how. */
+export interface MemoryOptions {
+  /** Positions of one batch: about batchSize times the mean length of a row. */
+  tokens: number;
+  /** Rank of the adapter; absent: the base itself is trained. */
+  r?: number;
+  /** Default q_proj and v_proj. */
+  targetModules?: readonly string[] | "all-linear";
+  /** How the blocks' linear layers are stored; default undefined: as they come. */
+  quantize?: "nf4";
+  doubleQuant?: boolean;
+  /** Recompute activations (default true) or keep them. */
+  checkpointing?: boolean;
+  /** Default "cpu". */
+  backend?: "cpu" | "webgpu";
+  /** Dense matrices are stored as f16 (a GPU with shader-f16); default false. */
+  half?: boolean;
+}
+
+/** Bytes by purpose. */
+export interface MemoryEstimate {
+  weights: number;
+  /** The adapter (or the trained base's) gradients and optimizer state, and the adapter itself. */
+  training: number;
+  /** Activations that wait for the backward pass. */
+  activations: number;
+  /** What the largest program needs beside them. */
+  workspace: number;
+  /** Deno and onnxruntime themselves (CPU). */
+  runtime: number;
+  total: number;
+}
+
+/** What a Deno process with onnxruntime takes before any model. */
+const runtimeBytes = 190e6;
+/** onnxruntime's arena holds more than the activations themselves: pieces between them, and room from earlier runs. */
+const arenaOverhead = 1.6;
+
+/**
+ * Predicts the peak memory of training, in bytes, from a configuration alone: on the CPU that of the whole process, on
+ * WebGPU that of the device's buffers.
+ *
+ * @example
+ * ```ts
+ * import { estimateMemory, formatBytes, parseConfig } from "@fintune/fintune";
+ * const tinyLlama = parseConfig({
+ *   model_type: "llama", vocab_size: 32000, hidden_size: 2048, intermediate_size: 5632,
+ *   num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4,
+ * });
+ * const { total } = estimateMemory(tinyLlama, { tokens: 8 * 512, r: 16, quantize: "nf4", doubleQuant: true });
+ * console.log(formatBytes(total));
+ * ```
+ */
+export function estimateMemory(config: ModelConfig, options: MemoryOptions): MemoryEstimate {
+  const { tokens, r, targetModules = ["q_proj", "v_proj"], checkpointing = true, backend = "cpu" } = options;
+  const weights = weightBytes(config, options);
+  const trained = r === undefined ? weights / 4 : countLoRA(config, { r, targetModules });
+  // Gradient, two moments and, on the CPU, the results of one update; an adapter's own matrices too.
+  const training = trained * 4 * (r === undefined ? 3 : 4);
+  const {
+    hiddenSize: h,
+    intermediateSize: i,
+    numHiddenLayers: layers,
+    numAttentionHeads,
+    numKeyValueHeads,
+    headDim,
+  } = config;
+  const q = numAttentionHeads * headDim, kv = numKeyValueHeads * headDim;
+  // Per token of a block: input, both norms' outputs, q, k, v, attention's output, residual, gate and up.
+  const kept = 4 * h + 2 * q + 2 * kv + 2 * i + (r === undefined ? i : 0);
+  const overhead = backend === "cpu" ? arenaOverhead : 1;
+  const activations = checkpointing ? layers * tokens * h * 4 : layers * tokens * kept * 4 * overhead;
+  const backward = 3 * i + 3 * h + 2 * q + 2 * kv;
+  const block = 4 * tokens * (checkpointing ? kept + backward : backward) * overhead;
+  const head = 4 * (3 * Math.min(tokens, 256) * config.vocabSize + 4 * tokens * h) * overhead;
+  const dequantized = backend === "cpu" && options.quantize === "nf4" ? 4 * blockWeights(config) : 0;
+  const workspace = Math.max(block + dequantized, head);
+  const runtime = backend === "cpu" ? runtimeBytes : 0;
+  return {
+    weights,
+    training,
+    activations,
+    workspace,
+    runtime,
+    total: weights + training + activations + workspace + runtime,
+  };
+}
+
+function weightBytes(
+  config: ModelConfig,
+  { quantize, doubleQuant, half, backend = "cpu" }: MemoryOptions,
+): number {
+  const scaleBytes = doubleQuant ? 1 / 64 + 4 / (64 * 256) : 4 / 64;
+  let bytes = 0;
+  for (const [name, shape] of parameterShapes(config)) {
+    const count = shape.reduce((product, size) => product * size, 1);
+    const dense = half && backend === "webgpu" && shape.length === 2 ? 2 : 4;
+    bytes += count * (quantize === "nf4" && isQuantizable(name) ? 0.5 + scaleBytes : dense);
+  }
+  return bytes;
+}
+
+function blockWeights(config: ModelConfig): number {
+  let count = 0;
+  for (const [name, shape] of parameterShapes(config)) {
+    if (name.startsWith("model.layers.0.") && shape.length === 2) count += shape[0] * shape[1];
+  }
+  return count;
+}
+
+/** Bytes that the weights hold on the device: NF4 codes with their scales, dense tensors, adapters. */
+export function residentBytes(model: Model): number {
+  const bytes = { f32: 4, f16: 2, i32: 4, u8: 1 };
+  let sum = 0;
+  const add = ({ dtype, shape }: { dtype: keyof typeof bytes; shape: readonly number[] }) =>
+    sum += bytes[dtype] * shape.reduce((product, size) => product * size, 1);
+  for (const weight of model.weights.values()) {
+    if (weight.kind === "dense") add(weight.tensor);
+    else [weight.codes, ...Object.values(weight.scales)].forEach(add);
+  }
+  for (const adapter of model.adapters.values()) adapter.parameters.forEach(add);
+  return sum;
+}
+
+/**
+ * Whether to recompute activations for a batch of so many positions: kept where that fits into half of the free memory
+ * (on a GPU, whose free memory no one tells, into 2 GB). NF4 on the CPU is always recomputed: only so is a layer's
+ * dequantised copy shared by both passes.
+ *
+ * @throws UserError where not even recomputing fits into the free memory
+ */
+export function chooseCheckpointing(model: Model, tokens: number): boolean {
+  const { backend } = model.device;
+  const lora = activeAdapter(model)?.config;
+  const quantize = [...model.weights.values()].some(({ kind }) => kind === "nf4") ? "nf4" : undefined;
+  const options: MemoryOptions = {
+    tokens,
+    r: lora?.r,
+    targetModules: lora?.targetModules,
+    quantize,
+    backend,
+  };
+  const beside = (checkpointing: boolean) => {
+    const { activations, workspace } = estimateMemory(model.config, { ...options, checkpointing });
+    return activations + workspace;
+  };
+  if (backend === "webgpu") return beside(false) > 2e9;
+  const free = freeMemory();
+  if (free !== undefined && beside(true) > free) {
+    throw new UserError(
+      `A batch of ${tokens} tokens needs about ${formatBytes(beside(true))} beside the weights, but only ${
+        formatBytes(free)
+      } are free: lower batchSize or maxLength.`,
+    );
+  }
+  return quantize !== undefined || free === undefined || beside(false) > free / 2;
+}
+
+/** Undefined where the system may not be asked (--allow-sys). */
+function freeMemory(): number | undefined {
+  try {
+    return globalThis.Deno?.systemMemoryInfo().available ?? freemem();
+  } catch {
+    return undefined;
+  }
 }
