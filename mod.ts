@@ -18,6 +18,22 @@ export type { CpuOptions } from "./lib/engine/onnx/device.ts";
 export type { DType, TypedArray } from "./lib/engine/dtype.ts";
 export type { Tensor } from "./lib/engine/tensor.ts";
 export {
+  apply,
+  type Attributes,
+  type Dim,
+  type GradientRule,
+  type Graph,
+  type Node,
+  type OpDefinition,
+  type Sample,
+  type Trace,
+  type Type,
+  type Value,
+} from "./lib/engine/graph.ts";
+export { trace } from "./lib/engine/trace.ts";
+export type { OnnxAttribute, OnnxBody, OnnxContext, OnnxDType } from "./lib/engine/onnx/context.ts";
+export type { GpuBinding, GpuContext, GpuValue, Kernel } from "./lib/engine/webgpu/context.ts";
+export {
   countLoRA,
   countParameters,
   type LoRASize,

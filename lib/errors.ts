@@ -12,5 +12,6 @@
  * ```
  */
 export class UserError extends Error {
+  /** Always "UserError". */
   override name = "UserError";
 }

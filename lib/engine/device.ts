@@ -9,11 +9,13 @@ import type { Tensor } from "./tensor.ts";
 export interface Program {
   /** Runs on tensors of the same device; the outputs belong to the caller, who frees them. */
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
+  /** Frees what the program holds. */
   close(): void;
 }
 
 /** Where tensors live and programs run. */
 export interface Device {
+  /** Which of the two backends it is. */
   readonly backend: "cpu" | "webgpu";
   /** What it is, for people. */
   readonly name: string;
@@ -29,16 +31,21 @@ export interface Device {
   update(tensor: Tensor, data: TypedArray): void;
   /** Copies tensors back, all in one round trip; on the CPU the arrays themselves. */
   read(...tensors: Tensor[]): Promise<TypedArray[]>;
+  /** Gives tensors up; they must not be used again. */
   free(...tensors: Tensor[]): void;
-  /** Makes a graph runnable. `constants` are inputs whose content never changes (see lib/engine/onnx). */
+  /**
+   * Makes a graph runnable. `constants` are inputs whose content never changes (see lib/engine/onnx).
+   */
   compile(graph: Graph, options?: { constants?: Readonly<Record<string, Tensor>> }): Promise<Program>;
   /** Hands recorded work to the GPU; nothing to do on the CPU. */
   flush(): void;
   /** Bytes and number of the tensors that were not freed, and the most bytes at once. */
   memory(): { live: number; peak: number; buffers: number };
+  /** Frees everything. */
   close(): void;
 }
 
+/** Options of {@linkcode openDevice}. */
 export interface DeviceOptions extends CpuOptions {
   /** "webgpu" takes any adapter, software ones too; "cpu" none. Default: FINTUNE_BACKEND, else a real GPU, else the CPU. */
   backend?: "cpu" | "webgpu";

@@ -3,6 +3,7 @@
 /** f16 travels as its raw bits in a Uint16Array; u8 holds packed NF4 codes and other bytes. */
 export type DType = "f32" | "f16" | "i32" | "u8";
 
+/** The arrays that hold elements in JavaScript. */
 export type TypedArray = Float32Array | Uint16Array | Int32Array | Uint8Array;
 
 export const bytesPerElement: Record<DType, number> = { f32: 4, f16: 2, i32: 4, u8: 1 };

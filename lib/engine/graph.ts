@@ -6,36 +6,53 @@ import type { GpuContext } from "./webgpu/context.ts";
 /** A size known when the graph is made, or the name of one that is known when it runs. */
 export type Dim = number | string;
 
+/** What is known of a tensor before the program runs. */
 export interface Type {
+  /** Of the elements. */
   readonly dtype: DType;
+  /** Sizes of the axes, the slowest first. */
   readonly shape: readonly Dim[];
 }
 
 /** A symbolic tensor: the output of a node, or an input of the graph that is being traced. */
 export interface Value extends Type {
+  /** Unique in its graph. */
   readonly id: number;
+  /** The graph that it belongs to. */
   readonly trace: Trace;
 }
 
 /** The graph under construction; nodes stand in an order in which they can run. */
 export interface Trace {
+  /** What was recorded so far. */
   readonly nodes: Node[];
+  /** For the next value. */
   nextId: number;
 }
 
+/** Settings of an op that are known when the graph is made. */
 export type Attributes = Record<string, number | string | boolean | undefined>;
 
+/** One application of an op. */
 export interface Node {
+  /** Which op. */
   // deno-lint-ignore no-explicit-any
   readonly op: OpDefinition<any>;
+  /** What it reads. */
   readonly inputs: readonly Value[];
+  /** What it computes. */
   readonly outputs: readonly Value[];
+  /** Its settings. */
   readonly attributes: Attributes;
 }
 
+/** A traced program. */
 export interface Graph {
+  /** By name. */
   readonly inputs: ReadonlyMap<string, Value>;
+  /** In an order in which they can run. */
   readonly nodes: readonly Node[];
+  /** By name. */
   readonly outputs: ReadonlyMap<string, Value>;
 }
 
@@ -51,7 +68,9 @@ export type GradientRule = (
 
 /** Concrete inputs on which the tests run an op: backends against each other, gradients against differences. */
 export interface Sample {
+  /** In the op's order. */
   readonly inputs: readonly { dtype: DType; shape: readonly number[]; data: TypedArray }[];
+  /** Settings to test with. */
   readonly attributes: Attributes;
   /** Inputs whose gradient is compared with finite differences of the outputs. */
   readonly differentiate?: readonly number[];
@@ -59,6 +78,7 @@ export interface Sample {
 
 /** Everything about one op, in one room. */
 export interface OpDefinition<A extends Attributes = Attributes> {
+  /** For errors and profiles. */
   readonly name: string;
   /** The shape rule: the types of the outputs, or an exception that says which input does not fit. */
   infer(inputs: readonly Type[], attributes: A): Type[];
@@ -72,6 +92,7 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   webgpu(context: GpuContext, attributes: A): void;
   /** On WebGPU, output o is written over input inPlace[o]. */
   readonly inPlace?: Readonly<Record<number, number>>;
+  /** What the tests run it on. */
   readonly samples: readonly Sample[];
 }
 

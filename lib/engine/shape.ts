@@ -11,7 +11,13 @@ export function describe({ dtype, shape }: Type): string {
 }
 
 /** Requires a dtype and a rank; returns the shape. */
-export function expectType(op: string, name: string, type: Type, dtypes: DType | DType[], rank: number): readonly Dim[] {
+export function expectType(
+  op: string,
+  name: string,
+  type: Type,
+  dtypes: DType | DType[],
+  rank: number,
+): readonly Dim[] {
   const allowed = Array.isArray(dtypes) ? dtypes : [dtypes];
   if (!allowed.includes(type.dtype) || type.shape.length !== rank) {
     throw new Error(`${op}: ${name} must be ${allowed.join(" or ")} of rank ${rank}, not ${describe(type)}.`);

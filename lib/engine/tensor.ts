@@ -3,8 +3,11 @@ import { bytesPerElement, type DType, elementCount, type TypedArray } from "./dt
 
 /** Row-major numbers on a device. A GPU buffer may be larger than the tensor in it. */
 export interface Tensor {
+  /** Type of the elements. */
   readonly dtype: DType;
+  /** Sizes of the axes, the slowest first. */
   readonly shape: readonly number[];
+  /** Where the numbers are. */
   readonly storage: TypedArray | GPUBuffer;
 }
 

@@ -16,7 +16,9 @@ export function verify(graph: Graph): void {
   }
   for (const { op, inputs, outputs, attributes } of graph.nodes) {
     for (const input of inputs) {
-      if (!defined.has(input.id)) throw new Error(`graph: ${op.name} reads a value that nothing has computed.`);
+      if (!defined.has(input.id)) {
+        throw new Error(`graph: ${op.name} reads a value that nothing has computed.`);
+      }
     }
     const types = op.infer(inputs, attributes);
     if (types.length !== outputs.length) throw new Error(`graph: ${op.name} gives ${types.length} outputs.`);

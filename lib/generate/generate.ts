@@ -45,16 +45,19 @@ export interface GenerateOptions {
  * ```
  */
 export function generate(model: Model, prompt: string, options?: GenerateOptions): Promise<string>;
+/** Token ids to token ids. */
 export function generate(
   model: Model,
   prompt: readonly number[],
   options?: GenerateOptions,
 ): Promise<number[]>;
+/** Many texts. */
 export function generate(
   model: Model,
   prompts: Iterable<string>,
   options?: GenerateOptions,
 ): Promise<string[]>;
+/** Many rows of token ids. */
 export function generate(
   model: Model,
   prompts: Iterable<readonly number[]>,

@@ -12,6 +12,7 @@ export interface InitOptions {
   device?: Device;
   /** Default 0. */
   seed?: number;
+  /** Comes along for prompts and answers. */
   tokenizer?: Tokenizer;
 }
 

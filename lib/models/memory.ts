@@ -16,6 +16,7 @@ export interface MemoryOptions {
   targetModules?: readonly string[] | "all-linear";
   /** How the blocks' linear layers are stored; default undefined: as they come. */
   quantize?: "nf4";
+  /** With `quantize`: the block scales in 8 bits too. */
   doubleQuant?: boolean;
   /** Recompute activations (default true) or keep them. */
   checkpointing?: boolean;
@@ -27,6 +28,7 @@ export interface MemoryOptions {
 
 /** Bytes by purpose. */
 export interface MemoryEstimate {
+  /** The model itself. */
   weights: number;
   /** The adapter (or the trained base's) gradients and optimizer state, and the adapter itself. */
   training: number;
@@ -36,6 +38,7 @@ export interface MemoryEstimate {
   workspace: number;
   /** Deno and onnxruntime themselves (CPU). */
   runtime: number;
+  /** All of it. */
   total: number;
 }
 

@@ -6,15 +6,21 @@ import type { ModelConfig } from "./config.ts";
 
 /** A weight in f32 or f16. */
 export interface DenseWeight {
+  /** Not quantised. */
   readonly kind: "dense";
+  /** The numbers, [out, in] for a linear layer. */
   readonly tensor: Tensor;
 }
 
 /** A weight [out, in] in bitsandbytes' NF4; with double quantisation the block scales are themselves 8-bit codes. */
 export interface NF4Weight {
+  /** Quantised. */
   readonly kind: "nf4";
+  /** Of the weight that the codes stand for. */
   readonly shape: readonly [out: number, width: number];
+  /** Two codes a byte, u8[out * in / 2]. */
   readonly codes: Tensor;
+  /** f32, one for 64 weights; or 8-bit codes of them with their own scales, mean and codebook. */
   readonly scales: { readonly absmax: Tensor } | {
     readonly nestedCodes: Tensor;
     readonly nestedAbsmax: Tensor;
@@ -23,6 +29,7 @@ export interface NF4Weight {
   };
 }
 
+/** A weight of either kind. */
 export type Weight = DenseWeight | NF4Weight;
 
 /** PEFT's LoraConfig, as far as it is supported. */
@@ -31,23 +38,31 @@ export interface LoRAConfig {
   readonly r: number;
   /** PEFT's lora_alpha: the update counts alpha / r (rsLoRA: alpha / sqrt(r)). */
   readonly alpha: number;
+  /** Share of A's input that is dropped in training. */
   readonly dropout: number;
   /** The last part of module names, e.g. q_proj. */
   readonly targetModules: readonly string[];
+  /** Rank-stabilised scaling. */
   readonly useRslora: boolean;
 }
 
 /** One LoRA adapter: its matrices are f32 tensors, named as in PEFT's files. */
 export interface Adapter {
+  /** Its name among several. */
   readonly name: string;
+  /** Its settings. */
   readonly config: LoRAConfig;
+  /** A [r, in] and B [out, r] of every target module. */
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
 /** Settings of generation_config.json that ask for other than the defaults. */
 export interface GenerationConfig {
+  /** Every token that ends an answer. */
   readonly eosTokenIds: readonly number[];
+  /** Begins a text. */
   readonly bosTokenId?: number;
+  /** Fills up; never used here to tell padding. */
   readonly padTokenId?: number;
 }
 
@@ -55,11 +70,15 @@ export interface GenerationConfig {
 export interface Model {
   /** The folder or id that it was loaded from. */
   readonly name: string;
+  /** Sizes and variants. */
   readonly config: ModelConfig;
+  /** Where the weights are. */
   readonly device: Device;
   /** By Hugging Face's names; the tied head is not repeated. */
   readonly weights: ReadonlyMap<string, Weight>;
+  /** Absent where the folder has none. */
   readonly tokenizer?: Tokenizer;
+  /** How answers end. */
   readonly generation: GenerationConfig;
   /** Adapters by name, all over the same base. */
   readonly adapters: ReadonlyMap<string, Adapter>;

@@ -39,6 +39,7 @@ export interface NF4Data {
  * ```
  */
 export function quantizeNF4(data: Model, options?: QuantizeOptions): Promise<Model>;
+/** Plain numbers. */
 export function quantizeNF4(
   data: Float32Array,
   options?: Pick<QuantizeOptions, "doubleQuant">,

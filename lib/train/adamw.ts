@@ -23,6 +23,7 @@ export interface AdamWOptions {
 
 /** Optimizer state over a model's trainable parameters. */
 export interface Optimizer {
+  /** What it trains. */
   readonly model: Model;
   /** Steps done. */
   readonly steps: number;

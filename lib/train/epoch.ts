@@ -18,6 +18,7 @@ export interface StepReport {
   loss: number;
   /** Global norm of the gradients, before clipping. */
   gradNorm: number;
+  /** Of this step. */
   learningRate: number;
   /** Real (unpadded) tokens of the step. */
   tokens: number;
@@ -25,6 +26,7 @@ export interface StepReport {
 
 /** Options of {@linkcode trainEpoch}. */
 export interface TrainOptions {
+  /** From `adamW`, for the same model. */
   optimizer: Optimizer;
   /** Orders the rows of this epoch and draws dropout's bits; default 0. */
   seed?: number;
@@ -48,10 +50,13 @@ export interface TrainOptions {
 export interface EpochReport {
   /** Mean over all trained positions of the epoch, each at the step that trained it. */
   loss: number;
+  /** Optimizer steps. */
   steps: number;
-  /** Real tokens, and how many of them a second. */
+  /** Real (unpadded) tokens. */
   tokens: number;
+  /** Real tokens over the epoch's time. */
   tokensPerSecond: number;
+  /** Wall time. */
   seconds: number;
   /** Whether `signal` ended it before its last batch. */
   stopped: boolean;

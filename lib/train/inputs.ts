@@ -8,7 +8,9 @@ import type { TrainingSetup } from "./graphs.ts";
 
 /** Which random bits dropout draws. */
 export interface DropoutKey {
+  /** Of the run. */
   readonly seed: number;
+  /** The optimizer's step. */
   readonly step: number;
 }
 

@@ -13,7 +13,9 @@ import { compiled, headTensors, hiddenStates, lossAndGradients } from "./step.ts
 
 /** Row-major numbers with their shape. */
 export interface Matrix {
+  /** `data[row * columns + column]` */
   data: Float32Array;
+  /** Its sizes. */
   shape: [rows: number, columns: number];
 }
 

@@ -2,17 +2,23 @@
 import type { TypedArray } from "../dtype.ts";
 import type { Dim, Node, Type, Value } from "../graph.ts";
 
+/** Element types of ONNX that lowerings use. */
 export type OnnxDType = "f32" | "i32" | "i64" | "u8" | "u32" | "bool" | "f16";
 
+/** A node's setting. */
 export type OnnxAttribute = number | { float: number } | { ints: number[] } | string | OnnxBody;
 
 /** A loop's body: its own inputs and outputs, with access to every name of the graph around it. */
 export interface OnnxBody {
+  /** Adds nodes to the body. */
   readonly context: OnnxContext;
+  /** Loop: step, condition, then what is carried. */
   readonly inputs: { name: string; dtype: OnnxDType; shape?: readonly (Dim | undefined)[] }[];
+  /** Loop: condition, what is carried, then what is stacked. */
   readonly outputs: { name: string; dtype: OnnxDType; shape?: readonly (Dim | undefined)[] }[];
 }
 
+/** Builds the ONNX form of a graph. */
 export interface OnnxContext {
   /** Adds a node with one output and returns the output's name. Domain "com.microsoft" is written `ms.MatMulBnb4`. */
   node(type: string, inputs: readonly string[], attributes?: Record<string, OnnxAttribute>): string;
@@ -23,9 +29,13 @@ export interface OnnxContext {
     count: number,
     attributes?: Record<string, OnnxAttribute>,
   ): string[];
+  /** A constant: a number gives a scalar, a list a vector. */
   f32(value: number | readonly number[]): string;
+  /** The same in whole numbers of 64 bits. */
   i64(value: number | readonly number[]): string;
+  /** The same in whole numbers of 32 bits. */
   i32(value: number | readonly number[]): string;
+  /** The same in whole numbers of 32 bits from 0 on. */
   u32(value: number | readonly number[]): string;
   /** A new body for a Loop, in which nodes are added through the body's own context. */
   body(): OnnxBody;

@@ -4,6 +4,7 @@ import type { Device } from "../device.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { compileOnnx } from "./program.ts";
 
+/** Options of the CPU backend. */
 export interface CpuOptions {
   /** Threads of onnxruntime; default: one for each core. */
   threads?: number;

@@ -3,14 +3,19 @@ import type { DType } from "../dtype.ts";
 
 /** WGSL source with its entry point; the name appears in errors and profiles. */
 export interface Kernel {
+  /** For errors and profiles. */
   readonly name: string;
+  /** WGSL. */
   readonly code: string;
+  /** Default "main". */
   readonly entry?: string;
 }
 
 /** A buffer-to-be of known type. */
 export interface GpuValue {
+  /** Of the elements. */
   readonly dtype: DType;
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
 }
 
@@ -24,11 +29,16 @@ export type GpuBinding = GpuValue | {
   readonly length: number;
 };
 
+/** Records the dispatches of one op. */
 export interface GpuContext {
   /** f16: without it no value is f16, all are f32. */
+  /** What the adapter can. */
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
+  /** The device's. */
   readonly limits: GPUSupportedLimits;
+  /** What the op reads. */
   readonly inputs: readonly GpuValue[];
+  /** What the op fills. */
   readonly outputs: readonly GpuValue[];
   /** Whether anybody reads output i. */
   used(output: number): boolean;
