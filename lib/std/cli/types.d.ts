@@ -8,5 +8,8 @@ export interface ParseOptions {
   default?: Record<string, unknown>;
   unknown?: (argument: string, key?: string, value?: unknown) => unknown;
 }
-// deno-lint-ignore no-explicit-any
-export function parseArgs(args: string[], options?: ParseOptions): Record<string, any> & { _: (string | number)[] };
+export function parseArgs(
+  args: string[],
+  options?: ParseOptions,
+  // deno-lint-ignore no-explicit-any
+): Record<string, any> & { _: (string | number)[] };
