@@ -1,11 +1,12 @@
 """The rival for training: PyTorch + PEFT, LoRA r=16 alpha=32 on q, k, v and o.
 
     python peft_train.py --model FOLDER [--rows ROWS.json] [--batch-size 4] [--max-length 512] [--steps 8] [--dtype f32|bf16]
-                         [--pad longest|concat] [--gradient-checkpointing] [--threads 2] [--seed 0]
+                         [--pad longest|concat] [--gradient-checkpointing] [--adapter FOLDER] [--quantize nf4] [--threads 2]
+                         [--seed 0]
 
 ROWS.json: a list of token-id lists, or of {"inputIds", "labels"?}, or an object with either in "rows"; without it, random rows of
 max-length tokens. `longest` pads the batch-size rows of a step to the longest of them; `concat` joins all rows and cuts
-blocks of max-length (rows then see one another). A step beyond the last row begins again with the first.
+blocks of max-length (rows then see one another). `--adapter` starts from a saved adapter instead of a random one. A step beyond the last row begins again with the first.
 Prints one JSON object; the first step is kept out of the speed (it sets up memory). tokens = real, unpadded.
 """
 import argparse
@@ -28,6 +29,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--pad", choices=["longest", "concat"], default="longest")
     parser.add_argument("--gradient-checkpointing", action="store_true")
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--quantize", choices=["nf4"])
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=0)
@@ -36,8 +39,8 @@ def arguments() -> argparse.Namespace:
 
 options = arguments()
 import torch  # noqa: E402
-from peft import LoraConfig, get_peft_model  # noqa: E402
-from transformers import AutoConfig, AutoModelForCausalLM  # noqa: E402
+from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig  # noqa: E402
 
 
 def read_rows(vocabulary: int) -> list[tuple[list[int], list[int]]]:
@@ -74,9 +77,16 @@ def main() -> None:
     rows = read_rows(config.vocab_size)
     rows = joined(rows) if options.pad == "concat" else rows
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[options.dtype]
-    base = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype)
-    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, lora_dropout=0.0,
-                                            target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]))
+    four_bit = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    loading = {"quantization_config": four_bit, "device_map": "cpu"} if options.quantize else {}
+    began = time.perf_counter()
+    base = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype, **loading)
+    load_seconds = time.perf_counter() - began
+    if options.adapter:
+        model = PeftModel.from_pretrained(base, options.adapter, is_trainable=True)
+    else:
+        model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, lora_dropout=0.0,
+                                                target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]))
     if options.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.config.use_cache = False
@@ -106,7 +116,7 @@ def main() -> None:
         "maxLength": options.max_length, "trainableParameters": sum(p.numel() for p in trained),
         "tokensPerSecond": sum(tokens[first:]) / sum(seconds[first:]), "secondsPerStep": sum(seconds[first:]) / len(seconds[first:]),
         "firstStepSeconds": seconds[0], "tokens": sum(tokens), "positions": sum(positions), "filled": sum(tokens) / sum(positions),
-        "totalSeconds": sum(seconds), "peakBytes": peak_bytes(), "loadedBytes": loaded, "losses": losses}))
+        "totalSeconds": sum(seconds), "peakBytes": peak_bytes(), "loadedBytes": loaded, "loadSeconds": load_seconds, "losses": losses}))
 
 
 if __name__ == "__main__":
