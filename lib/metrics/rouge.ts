@@ -60,8 +60,8 @@ interface Tokens {
  * ```
  */
 export function rougeScore(
-  predictions: readonly string[],
-  references: readonly unknown[],
+  predictions: Iterable<string>,
+  references: Iterable<unknown>,
   options: RougeOptions = {},
 ): RougeScores {
   const rows = rougeRows(predictions, references, options);
@@ -98,20 +98,21 @@ export function rougeScore(
  * ```
  */
 export function rougeRows(
-  predictions: readonly string[],
-  references: readonly unknown[],
+  predictions: Iterable<string>,
+  references: Iterable<unknown>,
   { useStemmer = true }: RougeOptions = {},
 ): RougeScores[] {
-  if (predictions.length !== references.length) {
+  const answers = [...predictions], expected = [...references];
+  if (answers.length !== expected.length) {
     throw new UserError(
-      `ROUGE needs one reference for each prediction, and got ${predictions.length} predictions and ` +
-        `${references.length} references.`,
+      `ROUGE needs one reference for each prediction, and got ${answers.length} predictions and ` +
+        `${expected.length} references.`,
     );
   }
   const numbersOf = wordNumbers(useStemmer);
-  return predictions.map((prediction, row) =>
+  return answers.map((prediction, row) =>
     scoreRow(
-      tokenize(references[row], `reference ${row + 1}`, numbersOf),
+      tokenize(expected[row], `reference ${row + 1}`, numbersOf),
       tokenize(prediction, `prediction ${row + 1}`, numbersOf),
     )
   );

@@ -1,5 +1,6 @@
 // Charts as Vega-Lite specs: loss curves and scores. Plain objects; render.ts turns them into SVG and PNG.
 import { UserError } from "../errors.ts";
+import type { RougeScores } from "../metrics/rouge.ts";
 import { renderSVG } from "./render.ts";
 
 /**
@@ -117,7 +118,7 @@ export function lossChart(points: readonly LossPoint[], options: ChartOptions = 
  * ```
  */
 export function scoreChart(
-  runs: Record<string, Record<string, number | { fmeasure: number }>>,
+  runs: Record<string, { [score: string]: number | { fmeasure: number } } | RougeScores>,
   options: ChartOptions = {},
 ): ChartSpec {
   const names = Object.keys(runs);
@@ -125,7 +126,7 @@ export function scoreChart(
   if (kinds.length === 0) throw new UserError("scoreChart needs at least one score, and got none.");
   const values = names.flatMap((run) =>
     kinds.map((kind) => {
-      const entry = runs[run][kind];
+      const entry = (runs[run] as Record<string, number | { fmeasure: number }>)[kind];
       const score = typeof entry === "object" ? entry.fmeasure : entry;
       if (Number.isFinite(score)) return { run, kind: kind.replace(/^rouge(?=[0-9L])/, "ROUGE-"), score };
       throw new UserError(
