@@ -27,16 +27,19 @@ export function calculationText(random: Random): string {
   const given = random.pick(sum.given);
   const working = random.chance(0.15) ? inWords(sum.working) : sum.working;
   const { rule, wanted } = kind;
+  const result = random.chance(0.3)
+    ? sum.result.replace(`${wanted} `, `${wanted} of ${sum.who} `)
+    : sum.result;
   const told = random.pick([
-    () => [given, `${working}, so ${sum.result}`],
-    () => [given, `${working}, so ${sum.result}`],
-    () => [given, `to find ${wanted}, one computes ${working}, so ${sum.result}`],
-    () => [given, working, `so ${sum.result}`],
-    () => [`suppose that ${given}`, `then ${working}, so ${sum.result}`],
-    () => [`when ${given}, ${working}, so ${sum.result}`],
-    () => [given, `${wanted} follows at once: ${working}, so ${sum.result}`],
-    () => [`${given}, and we look for ${wanted}`, `${working}, so ${sum.result}`],
-    () => [`if ${given}, then ${working}`, `this means that ${sum.result}`],
+    () => [given, `${working}, so ${result}`],
+    () => [given, `${working}, so ${result}`],
+    () => [given, `to find ${wanted}, one computes ${working}, so ${result}`],
+    () => [given, working, `so ${result}`],
+    () => [`suppose that ${given}`, `then ${working}, so ${result}`],
+    () => [`when ${given}, ${working}, so ${result}`],
+    () => [given, `${wanted} follows at once: ${working}, so ${result}`],
+    () => [`${given}, and we look for ${wanted}`, `${working}, so ${result}`],
+    () => [`if ${given}, then ${working}`, `this means that ${result}`],
   ])();
   const ruled = random.pick([
     () => told,
@@ -51,8 +54,8 @@ export function calculationText(random: Random): string {
 
 /** A stretch of a table: "7 x 3 = 21, 7 x 4 = 28", or the same for divisions and percentages. */
 export function tableText(random: Random): string {
-  const base = random.int(2, 20), from = random.int(1, 12);
-  const steps = Array.from({ length: random.int(4, 7) }, (_, i) => from + i);
+  const base = random.int(2, 12), from = random.int(1, 8);
+  const steps = Array.from({ length: random.int(4, 6) }, (_, i) => from + i);
   const [name] = drawPeople(random, 1);
   const lines = random.pick([
     () => steps.map((step) => `${base} x ${step} = ${base * step}`),

@@ -9,7 +9,7 @@ const interest: SumKind[] = [
     rule: "the interest for one year is the rate times the sum",
     wanted: "the interest for one year",
     draw(random, who) {
-      const sum = 100 * random.int(1, 12), rate = random.int(1, 12);
+      const sum = 100 * random.int(1, 10), rate = random.int(1, 10);
       return {
         given: [
           `${who} put ${sum} dollars into an account that pays ${rate} percent a year`,
@@ -27,7 +27,9 @@ const interest: SumKind[] = [
     rule: "simple interest is the interest of one year times the number of years",
     wanted: "the simple interest",
     draw(random, who) {
-      const sum = 100 * random.int(1, 10), rate = random.int(2, 10), years = random.int(2, 6);
+      const sum = random.pick([100, 200, 500, 1000]),
+        rate = random.int(2, 6),
+        years = random.pick([2, 3, 4, 5, 10]);
       const yearly = (rate * sum) / 100;
       return {
         given: [
@@ -70,7 +72,7 @@ const spending: SumKind[] = [
     rule: "what is left of a wage is the wage less the tax on it",
     wanted: "the wage after tax",
     draw(random, who) {
-      const wage = 100 * random.int(2, 15),
+      const wage = 100 * random.int(2, 12),
         rate = random.pick([10, 20, 25, 30, 40]),
         tax = (rate * wage) / 100;
       return {
@@ -149,7 +151,7 @@ const saving: SumKind[] = [
     rule: "the saving of a year is twelve times the saving of a month",
     wanted: "the saving of a year",
     draw(random, who) {
-      const month = random.chance(0.5) ? tens(random, 1, 20) : 5 * random.int(1, 20);
+      const month = random.chance(0.5) ? tens(random, 1, 12) : 5 * random.int(1, 9);
       return {
         given: [
           `${who} saves ${month} dollars a month`,
@@ -167,7 +169,7 @@ const saving: SumKind[] = [
     rule: "the number of months is the goal divided by the saving of a month",
     wanted: "the number of months",
     draw(random, who) {
-      const month = tens(random, 2, 12), months = random.int(3, 20), goal = month * months;
+      const month = tens(random, 2, 12), months = random.int(3, 12), goal = month * months;
       return {
         given: [
           `${who} wants to have ${goal} dollars and saves ${month} dollars a month`,
@@ -185,7 +187,7 @@ const saving: SumKind[] = [
     rule: "the capital gain is the gain on one share times the number of shares",
     wanted: "the capital gain",
     draw(random, who) {
-      const count = random.pick([5, 10, 20, 50]), bought = random.int(5, 40), gain = random.int(1, 12);
+      const count = random.pick([5, 10, 20, 50]), bought = 5 * random.int(1, 8), gain = random.int(1, 10);
       return {
         given: [
           `${who} bought ${count} shares at ${bought} dollars and sold them at ${bought + gain} dollars`,
@@ -205,7 +207,7 @@ const saving: SumKind[] = [
     rule: "the sum in the other currency is the amount times the exchange rate",
     wanted: "the sum in the other currency",
     draw(random, who) {
-      const amount = tens(random, 1, 30), rate = random.int(2, 9);
+      const amount = tens(random, 1, 12), rate = random.int(2, 9);
       const [from, to] = random.pick([["pounds", "dollars"], ["euros", "crowns"], ["dollars", "pesos"]]);
       const one = from.slice(0, -1);
       return {
@@ -225,7 +227,7 @@ const saving: SumKind[] = [
     rule: "net worth is all that a person owns less all that the person owes",
     wanted: "the net worth",
     draw(random, who) {
-      const debts = tens(random, 1, 20), left = tens(random, 1, 20), owned = debts + left;
+      const debts = tens(random, 1, 12), left = tens(random, 1, 12), owned = debts + left;
       return {
         given: [
           `${who} owns ${owned} thousand dollars and owes ${debts} thousand`,

@@ -116,10 +116,26 @@ const openings = (firm: string, sells: string, city: string, month: string): str
   `owners of ${firm} met in ${city} in ${month}`,
 ];
 
-/** A firm's news of two to four events. */
+const closings = [
+  "in short",
+  "to sum up",
+  "in brief",
+  "the main news",
+  "what counts",
+  "the point to remember",
+];
+
+/** A firm's news as a document; often its end puts one of the events plainly. */
+export function newsText(random: Random): string {
+  const { passage, events } = drawStory(random);
+  const ends = random.shuffle(events).slice(0, random.int(0, 2));
+  return [passage, ...ends.map(({ plain }) => sentence(`${random.pick(closings)}: ${plain}`))].join(" ");
+}
+
+/** A firm's news of two or three events. */
 export function drawStory(random: Random): Story {
   const { name: firm, sells } = drawFirm(random);
-  const events = random.shuffle(makers).slice(0, random.int(2, 4)).map((make) => make(random, firm, sells));
+  const events = random.shuffle(makers).slice(0, random.int(2, 3)).map((make) => make(random, firm, sells));
   const opening = random.chance(0.7)
     ? [random.pick(openings(firm, sells, random.pick(cities), random.pick(months)))]
     : [];

@@ -50,7 +50,7 @@ const use: Drawer = (random, next) => {
     `Name the people who deal with ${t.a} and their aim.`,
     `Who deals with ${t.a}, and why?`,
   ]);
-  return { instruction, output: sentence(`${t.users} ${t.verb} ${t.a} to ${t.to}`) };
+  return { instruction, output: sentence(`${t.a} is ${t.participle} by ${t.users} to ${t.to}`) };
 };
 
 const example: Drawer = (random, next) => {
@@ -93,9 +93,9 @@ const yesNo: Drawer = (random, next) => {
     `Somebody says that ${t.a} is ${withArticle(asked)}. Is that right?`,
   ]);
   const output = asked === t.kind
-    ? `Yes, ${t.a} is a kind of ${t.kind}.`
-    : `No, ${t.a} is not ${withArticle(asked)} but ${withArticle(t.kind)}.`;
-  return { instruction, output };
+    ? `${t.a} is a kind of ${t.kind}, so the answer is yes`
+    : `${t.a} is a kind of ${t.kind}, not of ${asked}, so the answer is no`;
+  return { instruction, output: sentence(output) };
 };
 
 const comparison: Drawer = (random, next) => {

@@ -36,7 +36,7 @@ const ratios: SumKind[] = [
     rule: "the price-earnings ratio is the price of a share divided by the earnings per share",
     wanted: "the price-earnings ratio",
     draw(random, who) {
-      const earnings = random.int(2, 8), ratio = random.int(4, 20), price = earnings * ratio;
+      const earnings = random.int(2, 6), ratio = random.int(4, 12), price = earnings * ratio;
       return {
         given: [
           `a share of ${who} costs ${price} dollars and earns ${earnings} dollars`,
@@ -151,7 +151,7 @@ const business: SumKind[] = [
     rule: "the profit is what remains of sales after all costs",
     wanted: "the profit",
     draw(random, who) {
-      const profit = 5 * random.int(1, 10), costs = 5 * random.int(4, 30), sales = costs + profit;
+      const profit = 5 * random.int(1, 8), costs = tens(random, 2, 12), sales = costs + profit;
       return {
         given: [
           `${who} had sales of ${sales} and costs of ${costs} million dollars`,
@@ -169,7 +169,7 @@ const business: SumKind[] = [
     rule: "the market capitalisation is the price of one share times the number of shares",
     wanted: "the market capitalisation",
     draw(random, who) {
-      const shares = random.pick(shareCounts), price = random.int(2, 20);
+      const shares = random.pick(shareCounts), price = random.int(2, 12);
       return {
         given: [
           `${who} has ${shares} million shares that trade at ${price} dollars each`,

@@ -4,19 +4,19 @@ import { calculationText, tableText } from "./calculations.ts";
 import { comparisonText } from "./comparisons.ts";
 import { definitionText, groupText, lessonText } from "./definitions.ts";
 import { dialogueText } from "./dialogues.ts";
-import { drawStory, effectText } from "./passages.ts";
+import { effectText, newsText } from "./passages.ts";
 import { drawFrom, type Random } from "./random.ts";
 
 /** The kinds of document and how often each comes, out of 100. */
 export const documentKinds: readonly { name: string; share: number; write(random: Random): string }[] = [
-  { name: "definition", share: 32, write: definitionText },
-  { name: "lesson", share: 10, write: lessonText },
-  { name: "group", share: 6, write: groupText },
-  { name: "comparison", share: 14, write: comparisonText },
-  { name: "calculation", share: 17, write: calculationText },
-  { name: "table", share: 3, write: tableText },
+  { name: "definition", share: 28, write: definitionText },
+  { name: "lesson", share: 8, write: lessonText },
+  { name: "group", share: 5, write: groupText },
+  { name: "comparison", share: 12, write: comparisonText },
+  { name: "calculation", share: 20, write: calculationText },
+  { name: "table", share: 6, write: tableText },
   { name: "dialogue", share: 7, write: dialogueText },
-  { name: "news", share: 9, write: (random) => drawStory(random).passage },
+  { name: "news", share: 12, write: newsText },
   { name: "effect", share: 2, write: effectText },
 ];
 
