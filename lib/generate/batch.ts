@@ -1,0 +1,64 @@
+// What all steps of one batch of prompts share: the graphs' setup, rotary tables, the cache and how programs are found.
+import type { Program } from "../engine/device.ts";
+import type { Graph } from "../engine/graph.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { activeAdapter, headName, type Model } from "../models/model.ts";
+import { rotaryTables } from "../models/rotary.ts";
+import { compiled } from "../train/step.ts";
+import { createCache, type KVCache, type Slot } from "./cache.ts";
+import type { GenerationSetup } from "./graphs.ts";
+
+export type Tensors = Record<string, Tensor>;
+
+/** Prompts that are answered together, each in a stream of its own. */
+export interface PromptBatch {
+  readonly model: Model;
+  readonly prompts: readonly (readonly number[])[];
+  readonly setup: GenerationSetup;
+  /** cos and sin. */
+  readonly rotary: Tensors;
+  readonly cache: KVCache;
+}
+
+/** Room for `length` positions of every stream; the caller frees the cache. */
+export function createBatch(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  length: number,
+): PromptBatch {
+  const { device, config } = model;
+  const { cos, sin, length: rotaryLength } = rotaryTables(device, config, length);
+  const setup: GenerationSetup = {
+    config,
+    lora: activeAdapter(model)?.config,
+    table: headName(model),
+    rotaryLength,
+    cacheOnDevice: device.backend === "webgpu",
+  };
+  const cache = createCache(device, config, prompts.length, length);
+  return { model, prompts, setup, rotary: { cos, sin }, cache };
+}
+
+/** Integers on the batch's device; one axis unless a shape is given. */
+export function upload({ model }: PromptBatch, values: readonly number[], ...shape: number[]): Tensor {
+  return model.device.upload(Int32Array.from(values), shape.length ? shape : [values.length], "i32");
+}
+
+/** Where a program writes keys and values; where JavaScript writes them, programs have no such input. */
+export function slotInput(batch: PromptBatch, slots: readonly Slot[]): Tensors {
+  if (!batch.setup.cacheOnDevice) return {};
+  const { capacity } = batch.cache;
+  return { slots: upload(batch, slots.map(({ stream, position }) => stream * capacity + position)) };
+}
+
+/** A program of this batch's model, compiled once for all models and batches like it. */
+export function program({ model, setup }: PromptBatch, name: string, graph: () => Graph): Promise<Program> {
+  return compiled(model.device, `${name} ${JSON.stringify(setup)} ${kinds(model)}`, graph);
+}
+
+/** Which weights are dense and which quantised: programs depend on nothing else of them. */
+export function kinds({ weights }: Model): string {
+  return [...weights.values()].map((weight) =>
+    weight.kind === "dense" ? weight.tensor.dtype : Object.keys(weight.scales)[0]
+  ).join();
+}

@@ -1,0 +1,52 @@
+// Picking every stream's next token on the device, and the history of tokens that the repetition rules look at.
+import { lowbias32 } from "../engine/ops/dropout.ts";
+import type { PickAttributes } from "../engine/ops/pick_token.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { compiled } from "../train/step.ts";
+import { type PromptBatch, upload } from "./batch.ts";
+import { pickGraph } from "./graphs.ts";
+
+export interface PickSettings {
+  readonly pick: PickAttributes;
+  readonly seed: number;
+  /** What makes each stream's random numbers its own. */
+  readonly streamIds: readonly number[];
+}
+
+export interface Picker {
+  /** Picks the tokens i32[streams] after `logits`, which it frees, and appends them to the history. */
+  next(logits: Tensor, step: number): Promise<Tensor>;
+  free(): void;
+}
+
+/** A picker over histories of at most `length` tokens, which begin with the prompts. */
+export function createPicker(
+  batch: PromptBatch,
+  length: number,
+  { pick, seed, streamIds }: PickSettings,
+): Picker {
+  const { model: { device, config: { vocabSize } }, prompts } = batch;
+  const rows = prompts.flatMap((prompt) => [...prompt, ...Array(length - prompt.length).fill(0)]);
+  let history = upload(batch, rows, prompts.length, length);
+  return {
+    async next(logits, step) {
+      const key = `pick ${vocabSize} ${JSON.stringify(pick)}`;
+      const program = await compiled(device, key, () => pickGraph(vocabSize, pick));
+      const numbers = Float32Array.from(streamIds, (stream) => uniform(seed, stream, step));
+      const random = device.upload(numbers, [prompts.length], "f32");
+      const lengths = upload(batch, prompts.map((prompt) => prompt.length + step));
+      const outputs = await program.run({ logits, history, lengths, random });
+      device.free(logits, random, lengths);
+      if (outputs.history.storage !== history.storage) device.free(history);
+      history = outputs.history;
+      return outputs.ids;
+    },
+    free: () => device.free(history),
+  };
+}
+
+/** A number in [0, 1) that depends on seed, stream and step alone. */
+function uniform(seed: number, stream: number, step: number): number {
+  const bits = lowbias32(lowbias32(lowbias32(seed) + stream) + Math.imul(step, 0x9e3779b9));
+  return (bits >>> 8) / 2 ** 24;
+}
