@@ -10,8 +10,9 @@
 // Layout: A [M, lda] or, transposed, [K, lda]; B [K, ldb] or [N, ldb]; y, c [M, ldy], with offsets in elements, all f32;
 // B also f16, or NF4: codes[out*in/2] as u32 (8 codes a word) and absmax for 64 codes each, expanded when the registers
 // are stored. group.z takes a slice of K (split-K); its results go to planes of y that splitSum adds up.
-// Limits: 16 KB of workgroup memory for the largest tile (64 bytes more for NF4); operands whose contiguous size is not a multiple of 4
-// are read one by one (f32, f16) or refused (NF4).
+// Limits: 16 KB of workgroup memory for the largest tile (64 bytes more for NF4); operands whose contiguous size is not a
+// multiple of 4 are read one by one (f32, f16) or refused (NF4). wgpu's GL backend clears workgroup memory with a text
+// that names every vector: there a software adapter needs 30 s to compile the largest tile, 7 s for 64 x 64.
 import type { Kernel } from "../lib/engine/webgpu/context.ts";
 import { expandNF4, levelsNF4 } from "./nf4.ts";
 

@@ -109,7 +109,7 @@ function tileFor(context: GpuContext, p: Chosen): Tile {
   const roomy = p.dtype !== "nf4" || context.limits.maxComputeWorkgroupStorageSize >= 16448;
   if (count(p, tileWidth(tiles.large)) >= 256 && roomy) return tiles.large;
   const narrow = Math.min(p.rows, p.columns) <= 32;
-  return narrow || count(p, tileWidth(tiles.medium)) < 16 ? tiles.small : tiles.medium;
+  return narrow || count(p, tileWidth(tiles.medium)) < 64 ? tiles.small : tiles.medium;
 }
 
 /** Slices of K, at least 128 long and at most 32 of them, where there would be fewer than 48 workgroups. */
