@@ -27,12 +27,11 @@ export function createBatch(
   length: number,
 ): PromptBatch {
   const { device, config } = model;
-  const { cos, sin, length: rotaryLength } = rotaryTables(device, config, length);
+  const { cos, sin } = rotaryTables(device, config, length);
   const setup: GenerationSetup = {
     config,
     lora: activeAdapter(model)?.config,
     table: headName(model),
-    rotaryLength,
     cacheOnDevice: device.backend === "webgpu",
   };
   const cache = createCache(device, config, prompts.length, length);

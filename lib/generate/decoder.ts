@@ -11,7 +11,6 @@ export interface Decoder {
   readonly program: Program;
   /** Whether it computes with 8-bit copies of NF4 weights. */
   readonly approximate: boolean;
-  reported: boolean;
 }
 
 /** Decoders by what they have built in: the base's weights on the CPU, otherwise only the shapes. */
@@ -33,7 +32,7 @@ export function decoderOf({ model, setup }: PromptBatch): Promise<Decoder> {
     ? Object.fromEntries(Object.entries(weights).filter(([name]) => isQuantisedPart(name)))
     : {};
   const made = model.device.compile(decodeGraph(setup, typesOf(weights)), { constants })
-    .then((program) => ({ program, approximate, reported: false }));
+    .then((program) => ({ program, approximate }));
   known.set(key, made);
   return made;
 }
@@ -76,6 +75,9 @@ function lasting({ model, rotary, cache }: PromptBatch): Tensors {
   return { ...rotary, ...tensorsUnder(model, ""), ...Object.fromEntries(caches) };
 }
 
+/** Bases of which it was said. */
+const reported = new WeakSet<PromptBatch["model"]["weights"]>();
+
 /**
  * Says once what 8-bit copies change: the prompts' last tokens go through the decoder too, and its logits are compared with
  * the exact ones.
@@ -85,9 +87,9 @@ export async function reportApproximation(
   decoder: Decoder,
   logits: Tensor,
 ): Promise<void> {
-  if (!decoder.approximate || decoder.reported) return;
-  decoder.reported = true;
-  const { model: { device }, prompts } = batch;
+  const { model: { device, weights }, prompts } = batch;
+  if (!decoder.approximate || reported.has(weights)) return;
+  reported.add(weights);
   const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length - 1 }));
   const inputs = { ids: upload(batch, prompts.map((ids) => ids.at(-1)!)), ...positionInputs(batch, slots) };
   const outputs = await decoder.program.run({ ...inputs, ...lasting(batch) });

@@ -3,7 +3,7 @@ import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { checkIds } from "../train/inspect.ts";
-import { decode, type DecodeSettings } from "./decode.ts";
+import { decode } from "./decode.ts";
 
 /** Options of {@linkcode generate} and {@linkcode streamText}, by Transformers' names. */
 export interface GenerateOptions {
@@ -33,8 +33,8 @@ export interface GenerateOptions {
  * Continues prompts. Text gives text, token ids give token ids (with the EOS that ended them); the prompt itself is not
  * repeated. Prompts of different lengths share a batch without padding.
  *
- * @throws UserError for text without a tokenizer, an empty prompt, or a prompt that leaves no room in the model's
- *   positions
+ * @throws UserError for text without a tokenizer, an empty prompt, a prompt that leaves no room in the model's
+ *   positions, or an option out of range
  *
  * @example
  * ```ts
@@ -73,8 +73,9 @@ export async function generate(
   if (list.length > 0 && typeof list[0] === "number") {
     return (await generate(model, [list as number[]], options))[0];
   }
-  const prompts = list.map((prompt, i) => promptIds(model, prompt as string | readonly number[], i, options));
-  const answers = await answerAll(model, prompts, options);
+  const settings = settled(model, options);
+  const prompts = list.map((prompt, i) => promptIds(model, prompt as string | readonly number[], i));
+  const answers = await answerAll(model, prompts, settings);
   const { tokenizer } = model;
   return list.map((prompt, i) => typeof prompt === "string" ? tokenizer!.decode(answers[i]) : answers[i]) as
     | string[]
@@ -82,27 +83,35 @@ export async function generate(
 }
 
 /** All prompts in batches of similar length; the order of the answers is that of the prompts. */
-async function answerAll(model: Model, prompts: number[][], options: GenerateOptions): Promise<number[][]> {
-  const { batchSize = 8, seed = 0, signal } = options;
+async function answerAll(model: Model, prompts: number[][], settings: Settings): Promise<number[][]> {
+  const { batchSize, signal } = settings;
   const answers: number[][] = prompts.map(() => []);
   const order = prompts.map((_, i) => i).sort((a, b) => prompts[a].length - prompts[b].length);
   for (let start = 0; start < order.length && !signal?.aborted; start += batchSize) {
-    const batch = order.slice(start, start + batchSize);
-    // Every prompt draws its own numbers, whichever others stand in its batch.
-    const ended = batch.map(() => false);
-    const settings = settingsOf(model, batch.map((i) => prompts[i]), options);
-    for await (
-      const tokens of decode(model, batch.map((i) => prompts[i]), { ...settings, seed, streamIds: batch })
-    ) {
-      tokens.forEach((token, b) => {
-        if (ended[b]) return;
-        answers[batch[b]].push(token);
-        ended[b] = ends(model, token, options);
-      });
-      if (ended.every((end) => end) || signal?.aborted) break;
-    }
+    await answerBatch(model, prompts, order.slice(start, start + batchSize), settings, answers);
   }
   return answers;
+}
+
+/** Answers the prompts numbered `batch`: each draws its own random numbers, whichever others stand beside it. */
+async function answerBatch(
+  model: Model,
+  prompts: readonly number[][],
+  batch: number[],
+  settings: Settings,
+  answers: number[][],
+): Promise<void> {
+  const limits = batch.map((i) => Math.min(settings.maxNewTokens, room(model, prompts[i])));
+  const ended = batch.map(() => false);
+  const streams = { ...settings, maxNewTokens: Math.max(...limits), streamIds: batch };
+  for await (const tokens of decode(model, batch.map((i) => prompts[i]), streams)) {
+    batch.forEach((i, b) => {
+      if (ended[b]) return;
+      answers[i].push(tokens[b]);
+      ended[b] = settings.eosTokenIds.includes(tokens[b]) || answers[i].length === limits[b];
+    });
+    if (ended.every((end) => end) || settings.signal?.aborted) break;
+  }
 }
 
 /**
@@ -124,43 +133,40 @@ export async function* streamText(
   prompt: string,
   options: GenerateOptions = {},
 ): AsyncGenerator<string, void, void> {
-  const ids = promptIds(model, prompt, 0, options);
+  const { eosTokenIds, signal, ...settings } = settled(model, options);
+  const ids = promptIds(model, prompt, 0);
+  if (signal?.aborted) return;
+  const maxNewTokens = Math.min(settings.maxNewTokens, room(model, ids));
   const tokens: number[] = [];
-  let sent = "";
-  const settings = settingsOf(model, [ids], options);
-  for await (const [token] of decode(model, [ids], { ...settings, streamIds: [0] })) {
-    if (ends(model, token, options) || options.signal?.aborted) break;
+  let sent = 0;
+  for await (const [token] of decode(model, [ids], { ...settings, maxNewTokens, streamIds: [0] })) {
     tokens.push(token);
+    if (eosTokenIds.includes(token) || signal?.aborted) break;
     const text = model.tokenizer!.decode(tokens);
     // A replacement character at the end is a character whose other bytes are still to come.
-    if (text.endsWith("\ufffd") || !text.startsWith(sent)) continue;
-    if (text.length > sent.length) yield text.slice(sent.length);
-    sent = text;
+    if (text.endsWith("\ufffd") || text.length <= sent) continue;
+    yield text.slice(sent);
+    sent = text.length;
   }
-  const whole = model.tokenizer!.decode(tokens);
-  if (whole.startsWith(sent) && whole.length > sent.length) yield whole.slice(sent.length);
+  const rest = model.tokenizer!.decode(tokens).slice(sent);
+  if (rest.length > 0) yield rest;
 }
 
-const ends = (model: Model, token: number, { eosTokenIds = model.generation.eosTokenIds }: GenerateOptions) =>
-  eosTokenIds.includes(token);
-
-function promptIds(
-  model: Model,
-  prompt: string | readonly number[],
-  index: number,
-  _options: GenerateOptions,
-): number[] {
+function promptIds(model: Model, prompt: string | readonly number[], index: number): number[] {
   const ids = typeof prompt === "string" ? tokenizerOf(model).encode(prompt) : [...prompt];
-  if (ids.length === 0) throw new UserError(`Prompt ${index} is empty.`);
-  checkIds(model, ids);
-  const { maxPositionEmbeddings } = model.config;
-  if (ids.length >= maxPositionEmbeddings) {
+  if (ids.length === 0) throw new UserError(`Prompt ${index} is empty: give it at least one token.`);
+  checkIds(model, ids, `Prompt ${index}: token id`);
+  if (room(model, ids) <= 0) {
+    const { maxPositionEmbeddings } = model.config;
     throw new UserError(
       `Prompt ${index} has ${ids.length} tokens; the model has ${maxPositionEmbeddings} positions for prompt and answer: shorten it.`,
     );
   }
   return ids;
 }
+
+/** Positions that a prompt leaves for its answer. */
+const room = ({ config }: Model, ids: readonly number[]) => config.maxPositionEmbeddings - ids.length;
 
 /** The tokenizer, or a sentence that says what is missing. */
 export function tokenizerOf(model: Model): Tokenizer {
@@ -172,40 +178,31 @@ export function tokenizerOf(model: Model): Tokenizer {
   return model.tokenizer;
 }
 
-function settingsOf(model: Model, prompts: number[][], options: GenerateOptions): DecodeSettings {
-  const {
-    maxNewTokens = 256,
-    temperature = 0,
-    topK = 0,
-    topP = 1,
-    repetitionPenalty = 1,
-    noRepeatNgramSize = 0,
-  } = options;
-  const check = (name: string, value: number, fits: boolean, wanted: string) => {
-    if (!fits) throw new UserError(`${name} is ${value}; it must be ${wanted}.`);
+/** The options that the loops use, with their defaults. */
+type Settings = Required<Pick<GenerateOptions, "maxNewTokens" | "seed" | "batchSize" | "eosTokenIds">> & {
+  pick: Required<
+    Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty" | "noRepeatNgramSize">
+  >;
+  signal?: AbortSignal;
+};
+
+function settled(model: Model, options: GenerateOptions): Settings {
+  const { maxNewTokens = 256, temperature = 0, topK = 0, topP = 1, seed = 0, batchSize = 8, signal } =
+    options;
+  const { repetitionPenalty = 1, noRepeatNgramSize = 0, eosTokenIds = model.generation.eosTokenIds } =
+    options;
+  const check = (fits: boolean, name: keyof GenerateOptions, wanted: string) => {
+    if (!fits) throw new UserError(`${name} is ${options[name]}; it must be ${wanted}.`);
   };
-  const whole = Number.isInteger;
-  check(
-    "maxNewTokens",
-    maxNewTokens,
-    whole(maxNewTokens) && maxNewTokens > 0,
-    "a whole number of at least 1",
-  );
-  check("temperature", temperature, temperature >= 0 && Number.isFinite(temperature), "at least 0");
-  check("topK", topK, whole(topK) && topK >= 0, "a whole number of at least 0");
-  check("topP", topP, topP > 0 && topP <= 1, "above 0 and at most 1");
-  check("repetitionPenalty", repetitionPenalty, repetitionPenalty > 0, "above 0");
-  check(
-    "noRepeatNgramSize",
-    noRepeatNgramSize,
-    whole(noRepeatNgramSize) && noRepeatNgramSize >= 0,
-    "a whole number of at least 0",
-  );
-  const room = model.config.maxPositionEmbeddings - Math.max(...prompts.map(({ length }) => length));
-  return {
-    maxNewTokens: Math.min(maxNewTokens, room),
-    pick: { temperature, topK, topP, repetitionPenalty, noRepeatNgramSize },
-    seed: options.seed ?? 0,
-    streamIds: [],
-  };
+  const whole = (value: number, least: number) => Number.isSafeInteger(value) && value >= least;
+  check(whole(maxNewTokens, 1), "maxNewTokens", "a whole number of at least 1");
+  check(whole(batchSize, 1), "batchSize", "a whole number of at least 1");
+  check(temperature >= 0 && temperature < Infinity, "temperature", "at least 0");
+  check(whole(topK, 0), "topK", "a whole number of at least 0");
+  check(topP > 0 && topP <= 1, "topP", "above 0 and at most 1");
+  check(repetitionPenalty > 0 && repetitionPenalty < Infinity, "repetitionPenalty", "above 0");
+  check(whole(noRepeatNgramSize, 0), "noRepeatNgramSize", "a whole number of at least 0");
+  check(whole(seed, -Infinity), "seed", "a whole number");
+  const pick = { temperature, topK, topP, repetitionPenalty, noRepeatNgramSize };
+  return { maxNewTokens, seed, batchSize, eosTokenIds, signal, pick };
 }

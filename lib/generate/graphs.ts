@@ -21,15 +21,14 @@ export interface GenerationSetup {
   readonly lora?: LoRAConfig;
   /** Name of the head's table. */
   readonly table: string;
-  readonly rotaryLength: number;
   /** Whether programs write the cache themselves (WebGPU) or hand new keys and values to JavaScript (CPU). */
   readonly cacheOnDevice: boolean;
 }
 
-const rotaryTypes = ({ config, rotaryLength }: GenerationSetup, tokens: string): Types => ({
+const rotaryTypes = ({ config }: GenerationSetup, tokens: string): Types => ({
   positions: i32(tokens),
-  cos: f32(rotaryLength, config.headDim / 2),
-  sin: f32(rotaryLength, config.headDim / 2),
+  cos: f32("rotary", config.headDim / 2),
+  sin: f32("rotary", config.headDim / 2),
 });
 
 const cacheType = ({ numKeyValueHeads, headDim }: ModelConfig, streams: string): Type =>

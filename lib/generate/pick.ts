@@ -45,8 +45,8 @@ export function createPicker(
   };
 }
 
-/** A number in [0, 1) that depends on seed, stream and step alone. */
-function uniform(seed: number, stream: number, step: number): number {
-  const bits = lowbias32(lowbias32(lowbias32(seed) + stream) + Math.imul(step, 0x9e3779b9));
+/** A number in [0, 1) that depends on seed, stream and step alone. The mixing keeps 0 at 0, so steps count from 1. */
+export function uniform(seed: number, stream: number, step: number): number {
+  const bits = lowbias32(lowbias32(lowbias32(seed) + stream) + Math.imul(step + 1, 0x9e3779b9));
   return (bits >>> 8) / 2 ** 24;
 }
