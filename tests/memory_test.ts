@@ -1,0 +1,63 @@
+// estimateMemory against the peak of a process that really trains, in both ways, and against the GPU's buffers.
+import assert from "node:assert/strict";
+import { fromFileUrl } from "@std/path";
+import { estimateMemory, formatBytes, parseConfig } from "../mod.ts";
+
+const root = fromFileUrl(new URL("..", import.meta.url));
+const config = (vocabulary: number, hidden: number, inner: number, layers: number) => ({
+  model_type: "llama",
+  vocab_size: vocabulary,
+  hidden_size: hidden,
+  intermediate_size: inner,
+  num_hidden_layers: layers,
+  num_attention_heads: hidden / 64,
+  num_key_value_heads: hidden / 128,
+  tie_word_embeddings: true,
+});
+/** A software adapter emulates the GPU: there the model is small. */
+const sizes = {
+  cpu: { json: config(8192, 512, 1408, 8), rows: 4 },
+  webgpu: { json: config(1024, 256, 704, 3), rows: 1 },
+};
+const lora = { r: 16, targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"] };
+const rowLength = 256;
+
+/** Trains three steps in a process of its own; the peak is the kernel's, or the device's own count. */
+const script = (backend: keyof typeof sizes, checkpointing: boolean, nf4: boolean) => `
+  import { adamW, attachLoRA, batchOf, initModel, openDevice, parseConfig, processMemory, quantizeNF4, trainEpoch } from "./mod.ts";
+  const device = await openDevice({ backend: "${backend}" });
+  let base = await initModel(parseConfig(${JSON.stringify(sizes[backend].json)}), { device });
+  if (${nf4}) base = await quantizeNF4(base);
+  const model = attachLoRA(base, { ...${JSON.stringify(lora)}, quiet: true });
+  const row = (seed) => ({ inputIds: Array.from({ length: ${rowLength} }, (_, i) => (i * 7919 + seed * 31) % 1000) });
+  const batch = batchOf(Array.from({ length: ${sizes[backend].rows} }, (_, i) => row(i)));
+  const optimizer = adamW(model, { learningRate: 1e-4 });
+  await trainEpoch(model, [batch, batch, batch], { optimizer, checkpointing: ${checkpointing}, quiet: true });
+  console.log("peak", device.backend === "cpu" ? processMemory().peak : device.memory().peak);`;
+
+async function measuredPeak(
+  backend: keyof typeof sizes,
+  checkpointing: boolean,
+  nf4: boolean,
+): Promise<number> {
+  const args = ["eval", "--ext=ts", script(backend, checkpointing, nf4)];
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: root }).output();
+  const line = new TextDecoder().decode(stdout).match(/peak (\d+)/);
+  assert.ok(line, new TextDecoder().decode(stderr));
+  return Number(line[1]);
+}
+
+for (const backend of ["cpu", "webgpu"] as const) {
+  for (const [checkpointing, nf4] of [[true, false], [false, false], [true, true]]) {
+    const name = `${backend}, ${nf4 ? "NF4" : "f32"}, activations ${checkpointing ? "recomputed" : "kept"}`;
+    Deno.test(`the memory estimate holds: ${name}`, async () => {
+      const quantize = nf4 ? "nf4" : undefined;
+      const { json, rows } = sizes[backend];
+      const options = { tokens: rows * rowLength, ...lora, checkpointing, backend, quantize } as const;
+      const { total } = estimateMemory(parseConfig(json), options);
+      const peak = await measuredPeak(backend, checkpointing, nf4);
+      console.log(`${name}: estimated ${formatBytes(total)}, measured ${formatBytes(peak)}`);
+      assert.ok(Math.abs(total - peak) < 0.25 * peak, `estimated ${total}, measured ${peak}`);
+    });
+  }
+}
