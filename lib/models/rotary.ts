@@ -19,8 +19,8 @@ export function rotaryTables(device: Device, config: ModelConfig, length: number
   const cache = tables.get(device) ?? new Map<string, RotaryTables>();
   tables.set(device, cache);
   const found = cache.get(key);
+  // Shorter tables stay: a generation that stands still between two tokens reads on from them.
   if (found && found.length >= length) return found;
-  if (found) device.free(found.cos, found.sin);
   const covered = Math.max(64, 2 ** Math.ceil(Math.log2(length)));
   // Transformers multiplies position and frequency in float32.
   const angle = (i: number) =>
