@@ -16,8 +16,8 @@ export function linearCrossEntropy(context: GpuContext): void {
   const { inputs: [h, table], outputs: [loss] } = context;
   const [rows, width] = h.shape, vocabulary = table.shape[0];
   const most = context.limits.maxStorageBufferBindingSize;
-  const chunks = rowRanges(Math.min(scratchBytes, most), rows, [vocabulary, width]);
-  const parts = rowRanges(most, vocabulary, [width]);
+  const chunks = rowRanges(Math.min(scratchBytes, most), rows, [vocabulary, width], 64);
+  const parts = rowRanges(most, vocabulary, [width], 128);
   const logits = context.temporary("f32", [chunks[0].rows, vocabulary]);
   const losses = context.temporary("f32", [rows]);
   for (const chunk of chunks) {

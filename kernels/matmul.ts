@@ -1,6 +1,6 @@
 // matmul and matmulNF4 on WebGPU: operands longer than one binding are bound in ranges of rows.
 import type { GpuContext } from "../lib/engine/webgpu/context.ts";
-import { cut, type Slice, slices } from "./dispatch.ts";
+import { cut, type Slice } from "./dispatch.ts";
 import { product } from "./product.ts";
 
 /** y = alpha * op(a) op(b) (+ c) */
@@ -10,37 +10,29 @@ export function matmul(
 ): void {
   const { inputs: [a, b, c], outputs: [y] } = context;
   const [rows, columns] = y.shape;
-  const depth = transA ? a.shape[0] : a.shape[1];
-  const form = { alpha, transA, transB };
-  // Of A^T no rows can be cut out: it is bound whole.
-  const ofY = transA
-    ? [{ first: 0, rows }]
-    : rowRanges(context.limits.maxStorageBufferBindingSize, rows, [columns, depth]);
-  const ofB = slices(context, b, b.shape[1]);
-  for (const part of ofY) {
-    const operands = {
-      ...form,
-      rows: part.rows,
-      a: transA ? a : cut(a, part, depth),
-      c: c && cut(c, part, columns),
-      y: cut(y, part, columns),
-    };
-    for (const [i, slice] of ofB.entries()) {
-      const bound = { ...operands, b: cut(b, slice, b.shape[1]) };
-      if (transB) {
-        product(context, { ...bound, columns: slice.rows, depth, ldy: columns, yOffset: slice.first });
-      } // Ranges of K add up in y; the addend comes with the first.
-      else {
-        product(context, {
-          ...bound,
-          c: i === 0 ? operands.c : undefined,
-          columns,
-          depth: slice.rows,
-          lda: transA ? rows : depth,
-          aOffset: transA ? slice.first * rows : slice.first,
-          accumulate: i > 0,
-        });
-      }
+  const depth = transA ? a.shape[0] : a.shape[1], widthB = b.shape[1];
+  const most = context.limits.maxStorageBufferBindingSize;
+  // The rows of b as stored run along K unless it is transposed; so do those of a where that one is.
+  const together = transA && !transB;
+  const slices = rowRanges(most, b.shape[0], together ? [widthB, rows] : [widthB], 128);
+  for (const part of rowRanges(most, rows, transA ? [columns] : [columns, depth], 64)) {
+    for (const slice of slices) {
+      const alongK = { columns, depth: slice.rows, accumulate: slice.first > 0 };
+      const alongN = { columns: slice.rows, depth, ldy: columns, yOffset: slice.first };
+      product(context, {
+        ...(transB ? alongN : alongK),
+        rows: part.rows,
+        a: together ? cut(a, slice, rows) : transA ? a : cut(a, part, depth),
+        lda: transA ? rows : depth,
+        aOffset: transA ? part.first : transB ? 0 : slice.first,
+        b: cut(b, slice, widthB),
+        // The addend comes with the first range of K.
+        c: c && (transB || slice.first === 0) ? cut(c, part, columns) : undefined,
+        y: cut(y, part, columns),
+        alpha,
+        transA,
+        transB,
+      });
     }
   }
 }
@@ -49,7 +41,9 @@ export function matmul(
 export function matmulNF4(context: GpuContext, shape: { out: number; in: number; transB: boolean }): void {
   const { inputs: [x, codes, absmax], outputs: [y] } = context;
   const [columns, depth] = shape.transB ? [shape.out, shape.in] : [shape.in, shape.out];
-  for (const part of rowRanges(context.limits.maxStorageBufferBindingSize, y.shape[0], [columns, depth])) {
+  for (
+    const part of rowRanges(context.limits.maxStorageBufferBindingSize, y.shape[0], [columns, depth], 64)
+  ) {
     product(context, {
       rows: part.rows,
       columns,
@@ -63,11 +57,19 @@ export function matmulNF4(context: GpuContext, shape: { out: number; in: number;
   }
 }
 
-/** Ranges of rows that fit one binding for each value of so many elements a row; 64 rows of f32 are always aligned. */
-export function rowRanges(mostBytes: number, rows: number, widths: readonly number[]): Slice[] {
+/**
+ * Ranges of rows that fit one binding for each f32 value of so many elements a row. They start at multiples of `unit`
+ * rows, so that bindings are aligned: 64 for f32, 128 where a value may be f16.
+ */
+export function rowRanges(
+  mostBytes: number,
+  rows: number,
+  widths: readonly number[],
+  unit: 64 | 128,
+): Slice[] {
   const fitting = Math.floor(mostBytes / (4 * Math.max(...widths)));
   if (rows <= fitting) return [{ first: 0, rows }];
-  const step = Math.max(64, fitting - fitting % 64);
+  const step = Math.max(unit, fitting - fitting % unit);
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => {
     return { first: i * step, rows: Math.min(step, rows - i * step) };
   });

@@ -158,13 +158,14 @@ function createDevice(
     update,
     async read(...tensors) {
       check();
+      const buffers = tensors.map(bufferOf);
       const sizes = tensors.map(byteLength);
       const total = sizes.reduce((sum, size) => sum + size, 0);
       const buffer = staging.acquire(total);
       const encoder = recorder.encoder();
       let offset = 0;
-      tensors.forEach((tensor, i) => {
-        encoder.copyBufferToBuffer(bufferOf(tensor), 0, buffer, offset, sizes[i]);
+      buffers.forEach((source, i) => {
+        encoder.copyBufferToBuffer(source, 0, buffer, offset, sizes[i]);
         offset += sizes[i];
       });
       staging.touch(buffer, recorder.submission);

@@ -1,4 +1,5 @@
 // A compiled graph: plans for the sizes that occur, run by encoding their dispatches.
+import { bindSizes } from "../bind.ts";
 import type { Graph } from "../graph.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import type { WebGPUDevice } from "./device.ts";
@@ -47,8 +48,11 @@ export function compileWebGPU(graph: Graph, device: WebGPUDevice): WebGPUProgram
   return {
     run(inputs) {
       device.check();
-      const planned = planFor(bindSizes(graph, inputs, device));
-      const given = [...graph.inputs.keys()].map((name) => inputs[name]);
+      const planned = planFor(bindSizes(graph, inputs, device.features));
+      const given = [...graph.inputs.keys()].map((name) => {
+        if (device.pool.isLive(inputs[name].storage as GPUBuffer)) return inputs[name];
+        throw new Error(`webgpu: input ${name} was freed.`);
+      });
       const outputs = planned.outputs.map(({ type, place }) =>
         place.kind === "input" ? given[place.index] : device.allocate(type.shape, type.dtype)
       );
@@ -82,32 +86,6 @@ export function compileWebGPU(graph: Graph, device: WebGPUDevice): WebGPUProgram
       plans.clear();
     },
   };
-}
-
-/** Reads the named sizes off the inputs, and refuses inputs that do not fit the graph. */
-function bindSizes(graph: Graph, inputs: Record<string, Tensor>, device: WebGPUDevice): Map<string, number> {
-  const sizes = new Map<string, number>();
-  for (const [name, { dtype, shape }] of graph.inputs) {
-    const tensor = inputs[name];
-    if (!tensor) throw new Error(`webgpu: input ${name} is missing.`);
-    const wanted = dtype === "f16" && !device.features.f16 ? "f32" : dtype;
-    const fits = tensor.dtype === wanted && tensor.shape.length === shape.length &&
-      shape.every((size, axis) => {
-        const actual = tensor.shape[axis];
-        if (typeof size === "number") return size === actual;
-        if (!sizes.has(size)) sizes.set(size, actual);
-        return sizes.get(size) === actual;
-      });
-    if (!fits) {
-      const known = [...sizes].map(([size, value]) => `${size} = ${value}`).join(", ");
-      throw new Error(
-        `webgpu: input ${name} is ${tensor.dtype}[${tensor.shape.join(", ")}], ` +
-          `the program wants ${wanted}[${shape.join(", ")}]${known && ` (${known})`}.`,
-      );
-    }
-    if (!device.pool.isLive(tensor.storage as GPUBuffer)) throw new Error(`webgpu: input ${name} was freed.`);
-  }
-  return sizes;
 }
 
 function realize(planned: Plan, { gpu }: WebGPUDevice): LivePlan {
