@@ -1,8 +1,8 @@
 // A graph as a program on the CPU: one onnxruntime session, fed with typed arrays.
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { bindSizes } from "../bind.ts";
 import { allocate, type DType, elementCount, type TypedArray } from "../dtype.ts";
 import type { Graph } from "../graph.ts";
-import { describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { lowerToOnnx } from "./lower.ts";
 
@@ -51,7 +51,7 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
   return {
     async run(inputs) {
       const feeds: Record<string, OrtTensor> = {};
-      checkSizes(graph, inputs);
+      bindSizes(graph, inputs);
       for (const [name, tensor] of Object.entries(inputs)) {
         if (read.has(name)) feeds[name] = wrap(tensor.dtype, tensor.storage as TypedArray, tensor.shape);
       }
@@ -67,21 +67,4 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
     },
     close: () => void session.release(),
   };
-}
-
-/** Every input is there, of its type, and dynamic sizes agree. */
-export function checkSizes(graph: Graph, inputs: Readonly<Record<string, Tensor>>): Map<string, number> {
-  const sizes = new Map<string, number>();
-  for (const [name, value] of graph.inputs) {
-    const tensor = inputs[name];
-    if (!tensor) throw new Error(`run: input ${name} is missing.`);
-    const fits = tensor.dtype === value.dtype && tensor.shape.length === value.shape.length &&
-      value.shape.every((size, axis) => {
-        if (typeof size === "number") return size === tensor.shape[axis];
-        if (!sizes.has(size)) sizes.set(size, tensor.shape[axis]);
-        return sizes.get(size) === tensor.shape[axis];
-      });
-    if (!fits) throw new Error(`run: input ${name} must be ${describe(value)}, not ${describe(tensor)}.`);
-  }
-  return sizes;
 }
