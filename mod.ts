@@ -13,7 +13,8 @@ export { type Batch, batchOf, type Example, type Layout, type TokenRow } from ".
 export { type Batches, type BatchOptions, packBatches, padBatches } from "./lib/data/pack.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
 export type { Message } from "./lib/text/chat_template.ts";
-export { type Device, type DeviceOptions, openDevice, type Program } from "./lib/engine/device.ts";
+export type { Device, Program } from "./lib/engine/device.ts";
+export { type DeviceOptions, openDevice } from "./lib/engine/open.ts";
 export type { CpuOptions } from "./lib/engine/onnx/device.ts";
 export type { DType, TypedArray } from "./lib/engine/dtype.ts";
 export type { Tensor } from "./lib/engine/tensor.ts";
@@ -24,7 +25,9 @@ export {
   type GradientRule,
   type Graph,
   type Node,
+  type NodeView,
   type OpDefinition,
+  type Recording,
   type Sample,
   type Trace,
   type Type,

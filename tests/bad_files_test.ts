@@ -1,6 +1,6 @@
 // Files that are damaged, lie, or do not belong together: one clear sentence (a UserError), never a crash.
 import { join } from "@std/path";
-import { openDevice } from "../lib/engine/device.ts";
+import { openDevice } from "../lib/engine/open.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { loadAdapter } from "../lib/peft.ts";
 import { referenceFolder } from "./references.ts";

@@ -6,7 +6,7 @@ import { Dataset } from "../lib/data/dataset.ts";
 import { loadDataset } from "../lib/data/load.ts";
 import { packBatches } from "../lib/data/pack.ts";
 import { financeQA } from "../lib/data/prompt.ts";
-import { openDevice } from "../lib/engine/device.ts";
+import { openDevice } from "../lib/engine/open.ts";
 import { attachLoRA, type LoRAOptions } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { loadTokenizer } from "../lib/text/tokenizer.ts";

@@ -1,5 +1,6 @@
 // The backends that tests run on, each opened once a test file: the CPU, and whatever adapter WebGPU finds, software ones too.
-import { type Device, openDevice } from "../lib/engine/device.ts";
+import type { Device } from "../lib/engine/device.ts";
+import { openDevice } from "../lib/engine/open.ts";
 import { UserError } from "../lib/errors.ts";
 
 /** The CPU first. Without any adapter it is alone, and says so: nothing is skipped in silence. */

@@ -9,7 +9,7 @@ import { gatedActivationOp } from "../lib/engine/ops/gated_activation.ts";
 import { pickTokenOp } from "../lib/engine/ops/pick_token.ts";
 import { causalRanges, floats, integers, normal, positive } from "../lib/engine/ops/sample.ts";
 import { sumSquaresOp } from "../lib/engine/ops/sum_squares.ts";
-import { openDevice } from "../lib/engine/device.ts";
+import { openDevice } from "../lib/engine/open.ts";
 import { trace } from "../lib/engine/trace.ts";
 import { openWebGPU, type WebGPUDevice } from "../lib/engine/webgpu/device.ts";
 import { compileWebGPU } from "../lib/engine/webgpu/program.ts";

@@ -1,5 +1,5 @@
 // Reverse-mode differentiation: the walk back asks each op for its gradient, which gives more nodes of the same graph.
-import type { Value } from "./graph.ts";
+import type { Trace, Value } from "./graph.ts";
 import { add } from "./ops/add.ts";
 
 /**
@@ -8,7 +8,7 @@ import { add } from "./ops/add.ts";
  * A value in `wrt` on which nothing depends is an error: a parameter that cannot learn is always a mistake.
  */
 export function gradients(of: readonly { value: Value; seed: Value }[], wrt: readonly Value[]): Value[] {
-  const { trace } = wrt[0];
+  const trace = wrt[0].trace as Trace;
   const forward = [...trace.nodes];
   const depends = new Set(wrt.map((value) => value.id));
   for (const node of forward) {

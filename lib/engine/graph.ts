@@ -1,49 +1,22 @@
 // The typed graph: values, nodes, and what an op must bring. Backends and gradients only ever see this.
 import type { DType, TypedArray } from "./dtype.ts";
 import type { OnnxContext } from "./onnx/context.ts";
+import type { Attributes, NodeView, Recording, Type, Value } from "./value.ts";
 import type { GpuContext } from "./webgpu/context.ts";
 
-/** A size known when the graph is made, or the name of one that is known when it runs. */
-export type Dim = number | string;
-
-/** What is known of a tensor before the program runs. */
-export interface Type {
-  /** Of the elements. */
-  readonly dtype: DType;
-  /** Sizes of the axes, the slowest first. */
-  readonly shape: readonly Dim[];
-}
-
-/** A symbolic tensor: the output of a node, or an input of the graph that is being traced. */
-export interface Value extends Type {
-  /** Unique in its graph. */
-  readonly id: number;
-  /** The graph that it belongs to. */
-  readonly trace: Trace;
-}
+export type { Attributes, Dim, NodeView, Recording, Type, Value } from "./value.ts";
 
 /** The graph under construction; nodes stand in an order in which they can run. */
-export interface Trace {
+export interface Trace extends Recording {
   /** What was recorded so far. */
   readonly nodes: Node[];
-  /** For the next value. */
-  nextId: number;
 }
 
-/** Settings of an op that are known when the graph is made. */
-export type Attributes = Record<string, number | string | boolean | undefined>;
-
 /** One application of an op. */
-export interface Node {
+export interface Node extends NodeView {
   /** Which op. */
   // deno-lint-ignore no-explicit-any
   readonly op: OpDefinition<any>;
-  /** What it reads. */
-  readonly inputs: readonly Value[];
-  /** What it computes. */
-  readonly outputs: readonly Value[];
-  /** Its settings. */
-  readonly attributes: Attributes;
 }
 
 /** A traced program. */
@@ -102,7 +75,7 @@ export function apply<A extends Attributes>(
   inputs: readonly Value[],
   attributes: A,
 ): Value[] {
-  const trace = inputs[0].trace;
+  const trace = inputs[0].trace as Trace;
   const outputs = op.infer(inputs, attributes).map((type) => newValue(trace, type));
   trace.nodes.push({ op, inputs, outputs, attributes });
   return outputs;

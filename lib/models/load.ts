@@ -1,7 +1,8 @@
 // From a Hugging Face model folder to a model on a device: tensors stream one at a time, so that a model which is quantised
 // while it loads is never held unquantised.
 import { join } from "@std/path";
-import { type Device, openDevice } from "../engine/device.ts";
+import type { Device } from "../engine/device.ts";
+import { openDevice } from "../engine/open.ts";
 import { UserError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { toFloat16, toFloat32 } from "../formats/floats.ts";

@@ -1,7 +1,7 @@
 // An adapter that somebody trained with PEFT 0.18 on Qwen2.5-0.5B: its configuration and every tensor are understood.
 import assert from "node:assert/strict";
 import { join } from "@std/path";
-import { openDevice } from "../../lib/engine/device.ts";
+import { openDevice } from "../../lib/engine/open.ts";
 import { UserError } from "../../lib/errors.ts";
 import { parseConfig } from "../../lib/models/config.ts";
 import { activeAdapter, type Model } from "../../lib/models/model.ts";

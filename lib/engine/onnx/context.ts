@@ -1,6 +1,6 @@
 // What an op's ONNX lowering sees: a builder of ONNX nodes, constants and loop bodies.
 import type { TypedArray } from "../dtype.ts";
-import type { Dim, Node, Type, Value } from "../graph.ts";
+import type { Dim, NodeView, Type, Value } from "../value.ts";
 
 /** Element types of ONNX that lowerings use. */
 export type OnnxDType = "f32" | "i32" | "i64" | "u8" | "u32" | "bool" | "f16";
@@ -53,7 +53,7 @@ export interface OnnxContext {
     data: Uint8Array | Float32Array,
   ): string;
   /** The nodes of the whole graph, for lowerings that depend on what else uses an input. */
-  readonly graph: readonly Node[];
+  readonly graph: readonly NodeView[];
   /**
    * An input that JavaScript computes from inputs of the program before each run (for what ONNX has no fast op for).
    * One key is computed once.

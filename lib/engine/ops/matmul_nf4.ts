@@ -3,7 +3,7 @@
 // On the CPU the forward product is onnxruntime's MatMulBnb4; its other form is broken there, so the gradient's weight is
 // dequantised in JavaScript before the run, and where a graph needs both, the forward product uses that copy too.
 import { matmulNF4 as matmulNF4OnGpu } from "../../../kernels/matmul.ts";
-import { apply, type Node, type OpDefinition, type Value } from "../graph.ts";
+import { apply, type NodeView, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { dequantizeInto } from "../nf4/dequantize.ts";
 import { NF4_LEVELS } from "../nf4/levels.ts";
@@ -72,7 +72,7 @@ function dequantized(context: OnnxContext, codes: Value, absmax: Value, shape: [
   );
 }
 
-const readsTransposed = (node: Node, codes: Value) =>
+const readsTransposed = (node: NodeView, codes: Value) =>
   node.op === matmulNF4Op && node.inputs[1] === codes && !node.attributes.transB;
 
 export const matmulNF4Op: OpDefinition<MatmulNF4Attributes> = {
