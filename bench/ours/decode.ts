@@ -1,0 +1,43 @@
+// Our side of decoding: greedy generation of N streams in one batch. Same options and fields as ../rivals/transformers_decode.py,
+// and --quantize nf4 (on the CPU decoded from 8-bit copies). Decode speed leaves out the first token (the prefill).
+import { parseArgs } from "@std/cli";
+import { generate, loadModel, openDevice, processMemory } from "../../mod.ts";
+
+const options = parseArgs(Deno.args, {
+  string: ["model", "rows", "quantize"],
+  default: { streams: 1, "new-tokens": 64, threads: navigator.hardwareConcurrency },
+});
+const device = await openDevice({ backend: "cpu", threads: options.threads });
+const quantize = options.quantize === "nf4" ? "nf4" : undefined;
+const model = await loadModel(options.model, { device, quantize });
+const loadedBytes = processMemory().peak;
+const prompts: number[][] = JSON.parse(Deno.readTextFileSync(options.rows)).slice(0, options.streams);
+const newTokens: number = options["new-tokens"];
+
+async function timed(maxNewTokens: number): Promise<{ seconds: number; answers: number[][] }> {
+  const began = performance.now();
+  const answers = await generate(model, prompts, {
+    maxNewTokens,
+    eosTokenIds: [],
+    batchSize: prompts.length,
+  });
+  return { seconds: (performance.now() - began) / 1000, answers };
+}
+
+await timed(newTokens); // compiles the programs
+const prefill = (await timed(1)).seconds;
+const { seconds, answers } = await timed(newTokens);
+const promptTokens = prompts.flat().length;
+console.log(JSON.stringify({
+  streams: prompts.length,
+  promptTokens,
+  newTokens,
+  prefillSeconds: prefill,
+  totalSeconds: seconds,
+  decodeTokensPerSecond: prompts.length * (newTokens - 1) / (seconds - prefill),
+  tokensPerSecond: prompts.length * newTokens / seconds,
+  prefillTokensPerSecond: promptTokens / prefill,
+  loadedBytes,
+  peakBytes: processMemory().peak,
+  outputIds: answers,
+}));
