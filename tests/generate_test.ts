@@ -1,0 +1,363 @@
+// Generation on each backend: the same tokens as transformers', the same answers whatever the batch, text as it comes.
+import assert from "node:assert/strict";
+import { join } from "@std/path";
+import type { Device } from "../lib/engine/device.ts";
+import type { PickAttributes } from "../lib/engine/ops/pick_token.ts";
+import { generate, streamText } from "../lib/generate/generate.ts";
+import { pickGraph } from "../lib/generate/graphs.ts";
+import { useAdapter } from "../lib/lora.ts";
+import { parseConfig } from "../lib/models/config.ts";
+import { initModel } from "../lib/models/init.ts";
+import { loadModel } from "../lib/models/load.ts";
+import { activeAdapter, type Model } from "../lib/models/model.ts";
+import { saveModel } from "../lib/models/save.ts";
+import { loadAdapter } from "../lib/peft.ts";
+import { logits } from "../lib/train/inspect.ts";
+import { devices } from "./devices.ts";
+import { readCases, readJson, referenceFolder } from "./references.ts";
+import { refused } from "./refused.ts";
+
+interface GenerationCases {
+  prompts: number[][];
+  maxNewTokens: number;
+  greedyIgnoringEos: number[][];
+  eosIds: number[];
+  greedy: number[][];
+  repetition: { repetitionPenalty: number; noRepeatNgramSize: number; greedy: number[][] };
+}
+
+const families = ["llama_tied", "llama_rope3", "llama_headdim"];
+const questions = ["What is a bond?", "Rate?", "### Question: Compare stocks and bonds.\n\n### Answer:"];
+
+/** A model folder with weights of our own and a tokenizer of 400 tokens; `positions` in all. */
+async function textModel(device: Device, positions: number = 256): Promise<Model> {
+  const config = parseConfig({
+    model_type: "llama",
+    vocab_size: 400,
+    hidden_size: 64,
+    intermediate_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    max_position_embeddings: positions,
+    initializer_range: 0.3,
+    eos_token_id: 2,
+  });
+  const folder = await Deno.makeTempDir();
+  try {
+    await saveModel(await initModel(config, { device, seed: 5 }), folder);
+    for (const file of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
+      await Deno.copyFile(join(referenceFolder("tiny_tokenizer"), file), join(folder, file));
+    }
+    return await loadModel(folder, { device });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** All pieces that a stream yields. */
+async function pieces(stream: AsyncIterable<string>): Promise<string[]> {
+  const list: string[] = [];
+  for await (const piece of stream) list.push(piece);
+  return list;
+}
+
+/** Greedy decoding without a cache: the exact logits of the whole row for every token. */
+async function greedyByLogits(model: Model, prompt: readonly number[], tokens: number): Promise<number[]> {
+  const ids = [...prompt];
+  for (let i = 0; i < tokens; i++) ids.push(likeliest(await lastLogits(model, ids)));
+  return ids.slice(prompt.length);
+}
+
+async function lastLogits(model: Model, ids: readonly number[]): Promise<Float32Array> {
+  const { data, shape } = await logits(model, ids);
+  return data.subarray((shape[0] - 1) * shape[1]);
+}
+
+const likeliest = (scores: Float32Array) => scores.indexOf(Math.max(...scores));
+
+/** Makes the adapter's update ten times as large. */
+async function strengthen(model: Model): Promise<void> {
+  for (const [name, tensor] of activeAdapter(model)!.parameters) {
+    if (!name.includes("lora_B")) continue;
+    const [values] = await model.device.read(tensor);
+    model.device.update(tensor, values.map((value) => 10 * value));
+  }
+}
+
+/** A signal that is aborted when it is looked at for the n-th time. */
+function abortedAt(look: number): AbortSignal {
+  let looks = 0;
+  return {
+    get aborted() {
+      return ++looks >= look;
+    },
+  } as AbortSignal;
+}
+
+for (const device of await devices()) {
+  const test = (name: string, body: () => Promise<void>) => Deno.test(`${device.backend}: ${name}`, body);
+  const load = (name: string) => loadModel(join(referenceFolder(name), "model"), { device });
+  const cases = async (name: string) =>
+    (await readCases(name) as unknown as { generation: GenerationCases }).generation;
+  const sampling = { temperature: 1, topP: 0.95, maxNewTokens: 24 };
+
+  for (const name of families) {
+    test(`${name}: greedy tokens as transformers`, async () => {
+      const model = await load(name), { prompts, maxNewTokens, ...expected } = await cases(name);
+      const all = { maxNewTokens, eosTokenIds: [] };
+      assert.deepEqual(await generate(model, prompts, all), expected.greedyIgnoringEos);
+      assert.deepEqual(model.generation.eosTokenIds, expected.eosIds);
+      for (const batchSize of [1, 3]) {
+        assert.deepEqual(await generate(model, prompts, { maxNewTokens, batchSize }), expected.greedy);
+      }
+      for (const [i, prompt] of prompts.entries()) {
+        assert.deepEqual(await generate(model, prompt, { maxNewTokens }), expected.greedy[i]);
+      }
+      const { greedy, ...rules } = expected.repetition;
+      assert.deepEqual(await generate(model, prompts, { maxNewTokens, ...rules }), greedy);
+    });
+
+    test(`${name}: tokens of an adapter are those of its logits, the base is as before`, async () => {
+      const base = await load(name), { prompts: [prompt], greedyIgnoringEos } = await cases(name);
+      const tuned = await loadAdapter(base, join(referenceFolder(name), "adapter"));
+      await strengthen(tuned);
+      const options = { maxNewTokens: 8, eosTokenIds: [] };
+      const expected = await greedyByLogits(tuned, prompt, 8);
+      assert.deepEqual(await generate(tuned, prompt, options), expected);
+      assert.notDeepEqual(expected, greedyIgnoringEos[0].slice(0, 8));
+      const back = useAdapter(tuned, undefined);
+      assert.deepEqual(await generate(back, prompt, options), greedyIgnoringEos[0].slice(0, 8));
+      assert.equal(activeAdapter(back), undefined);
+    });
+  }
+
+  test("text to text, token ids to token ids, one or many", async () => {
+    const model = await textModel(device), options = { maxNewTokens: 12 };
+    const { tokenizer } = model;
+    const texts = await generate(model, questions, options);
+    const ids = await generate(model, questions.map((text) => tokenizer!.encode(text)), options);
+    assert.deepEqual(texts, ids.map((answer) => tokenizer!.decode(answer)));
+    assert.equal(await generate(model, questions[0], options), texts[0]);
+    assert.deepEqual(await generate(model, tokenizer!.encode(questions[0]), options), ids[0]);
+    assert.deepEqual(await generate(model, new Set(questions), options), texts);
+    assert.deepEqual(await generate(model, [], options), []);
+  });
+
+  test("a stream's pieces are the text of generate, with characters of many bytes too", async () => {
+    const model = await textModel(device);
+    for (let seed = 0; seed < 6; seed++) {
+      const options = { ...sampling, seed, eosTokenIds: [17, 30, 101] };
+      const whole = await generate(model, questions[0], options);
+      assert.equal((await pieces(streamText(model, questions[0], options))).join(""), whole, `seed ${seed}`);
+    }
+    // Token i of an answer stands for byte i of this text.
+    const bytes = new TextEncoder().encode("½ of 日本 is 😀, né?");
+    const decode = (ids: ArrayLike<number>) => new TextDecoder().decode(bytes.subarray(0, ids.length));
+    const spelling = { ...model, tokenizer: { ...model.tokenizer!, decode } };
+    const options = { maxNewTokens: bytes.length, eosTokenIds: [] };
+    const stream = await pieces(streamText(spelling, questions[0], options));
+    assert.deepEqual(stream, [..."½ of 日本 is 😀, né?"]);
+    const cut = await pieces(streamText(spelling, questions[0], { ...options, maxNewTokens: 7 }));
+    assert.equal(cut.join(""), decode({ length: 7 }), "a character that never ends");
+  });
+
+  test("the seed decides what is drawn, and nothing else does", async () => {
+    const model = await textModel(device);
+    const draw = (seed: number, prompts = questions, batchSize = 8) =>
+      generate(model, prompts, { ...sampling, seed, batchSize });
+    const first = await draw(1);
+    assert.deepEqual(await draw(1), first);
+    assert.notDeepEqual(await draw(2), first);
+    assert.deepEqual(await draw(1, questions, 1), first);
+    assert.deepEqual(await draw(1, questions, 2), first);
+    const others = await draw(1, ["Yield of a share", questions[1], "A"]);
+    assert.equal(others[1], first[1]);
+    assert.notEqual(others[0], first[0]);
+    const same = await draw(1, [questions[1], questions[1], questions[1]]);
+    assert.equal(new Set(same).size, 3, "each prompt of a list draws its own numbers");
+    assert.notEqual(
+      model.tokenizer!.encode((await draw(0, [questions[0]]))[0], { addSpecialTokens: false })[0],
+      0,
+    );
+  });
+
+  test("maxNewTokens, the model's positions and a signal end answers", async () => {
+    const model = await textModel(device, 32), endless = { eosTokenIds: [] };
+    const prompts = [4, 30, 31].map((length) => Array.from({ length }, (_, i) => 5 + i));
+    const lengths = (answers: number[][]) => answers.map(({ length }) => length);
+    for (const maxNewTokens of [1, 8, 9, 17]) {
+      const answers = await generate(model, prompts, { ...endless, maxNewTokens });
+      assert.deepEqual(lengths(answers), [maxNewTokens, Math.min(2, maxNewTokens), 1]);
+    }
+    const alone = await generate(model, prompts[0], endless);
+    assert.equal(alone.length, 28, "prompt and answer fill the 32 positions");
+    assert.deepEqual((await generate(model, prompts, endless))[0], alone);
+
+    const stopped = await generate(model, prompts[0], { ...endless, signal: abortedAt(4) });
+    assert.deepEqual(stopped, alone.slice(0, 3));
+    assert.deepEqual(await generate(model, prompts, { signal: AbortSignal.abort() }), [[], [], []]);
+    const stop = new AbortController(), seen: string[] = [];
+    for await (const piece of streamText(model, "A", { ...endless, signal: stop.signal })) {
+      seen.push(piece);
+      stop.abort();
+    }
+    assert(seen.length <= 2, `${seen.length} pieces after the end`);
+    assert.deepEqual(await pieces(streamText(model, "A", { signal: AbortSignal.abort() })), []);
+  });
+
+  test("what generation holds is freed, also when nobody waits for its end", async () => {
+    const model = await textModel(device), options = { ...sampling, eosTokenIds: [] };
+    await generate(model, questions, options);
+    const { live, buffers } = device.memory();
+    const unchanged = (what: string) => {
+      const now = device.memory();
+      assert.deepEqual({ live: now.live, buffers: now.buffers }, { live, buffers }, what);
+    };
+    await generate(model, questions, options);
+    unchanged("whole answers");
+    await generate(model, questions, { ...options, signal: abortedAt(5) });
+    unchanged("aborted");
+    for await (const _ of streamText(model, questions[0], options)) break;
+    unchanged("a stream that was left");
+    const broken = {
+      ...model,
+      tokenizer: { ...model.tokenizer!, decode: () => assert.fail("decoding failed") },
+    };
+    await assert.rejects(pieces(streamText(broken, questions[0], options)), /decoding failed/);
+    unchanged("an error on the way");
+  });
+
+  test("another, longer generation between two pieces of a stream", async () => {
+    const model = await textModel(device, 2048), options = { maxNewTokens: 20, eosTokenIds: [] };
+    const expected = await generate(model, questions[0], options);
+    const list: string[] = [];
+    for await (const piece of streamText(model, questions[0], options)) {
+      list.push(piece);
+      if (list.length === 1) await generate(model, "A", { ...options, maxNewTokens: 300 });
+    }
+    assert.equal(list.join(""), expected);
+  });
+
+  test("tokens are drawn as often as transformers' processors say", async () => {
+    interface Sampling {
+      logits: number[];
+      past: number[];
+      settings: PickAttributes;
+      stages: { after: keyof PickAttributes; probabilities: number[] }[];
+      withoutNgramRule: number[];
+    }
+    const { logits, past, settings, stages, withoutNgramRule } = await readJson<Sampling>(
+      "llama_extras",
+      "sampling.json",
+    );
+    const off = { temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1, noRepeatNgramSize: 0 };
+    let attributes: PickAttributes = off;
+    for (const { after, probabilities } of stages) {
+      attributes = { ...attributes, [after]: settings[after] };
+      await assertFrequencies(device, logits, past, attributes, probabilities, after);
+    }
+    attributes = { ...settings, noRepeatNgramSize: 0 };
+    await assertFrequencies(device, logits, past, attributes, withoutNgramRule, "without the n-gram rule");
+  });
+}
+
+/** Draws with numbers that cover [0, 1) evenly, so that frequencies are probabilities to one in their count. */
+async function assertFrequencies(
+  device: Device,
+  logits: number[],
+  past: number[],
+  attributes: PickAttributes,
+  probabilities: number[],
+  what: string,
+): Promise<void> {
+  const draws = 1024, vocabulary = logits.length, width = past.length + 1;
+  const repeat = (row: number[]) => Array.from({ length: draws }, () => row).flat();
+  const inputs = {
+    logits: device.upload(Float32Array.from(repeat(logits)), [draws, vocabulary], "f32"),
+    history: device.upload(Int32Array.from(repeat([...past, 0])), [draws, width], "i32"),
+    lengths: device.upload(new Int32Array(draws).fill(past.length), [draws], "i32"),
+    random: device.upload(Float32Array.from({ length: draws }, (_, i) => (i + 0.5) / draws), [draws], "f32"),
+  };
+  const program = await device.compile(pickGraph(vocabulary, attributes));
+  const outputs = await program.run(inputs);
+  const [ids] = await device.read(outputs.ids);
+  const counts = new Float64Array(vocabulary);
+  for (const id of ids) counts[id]++;
+  counts.forEach((count, id) => {
+    const difference = Math.abs(count / draws - probabilities[id]);
+    assert(difference < 1e-3, `${what}: token ${id} ${count / draws}, expected ${probabilities[id]}`);
+    assert(probabilities[id] > 0 || count === 0, `${what}: token ${id} must never be drawn`);
+  });
+  const owned = new Map([...Object.values(inputs), ...Object.values(outputs)].map((t) => [t.storage, t]));
+  device.free(...owned.values());
+  program.close();
+}
+
+for (const device of (await devices()).slice(0, 1)) {
+  Deno.test("cpu: NF4 decodes from 8-bit copies, says so once, and stays as close as it says", async () => {
+    const folder = join(referenceFolder("llama_nf4"), "model");
+    const model = await loadModel(folder, { device });
+    const { prompts } =
+      (await readCases("llama_tied") as unknown as { generation: GenerationCases }).generation;
+    const said: string[] = [], original = console.info;
+    console.info = (line: string) => void said.push(line);
+    try {
+      const options = { maxNewTokens: 16, eosTokenIds: [] };
+      const answers = await generate(model, prompts, options);
+      await generate(model, prompts[0], { ...options, maxNewTokens: 80 });
+      const tuned = await loadAdapter(model, join(referenceFolder("llama_tied"), "adapter"));
+      const adapted = await generate(tuned, prompts, options);
+      assert.notDeepEqual(adapted, answers);
+      assert.deepEqual(await generate(useAdapter(tuned, undefined), prompts, options), answers);
+
+      assert.equal(said.length, 1);
+      const figures = said[0].match(/8-bit copies .* at most ([\d.]+), ([\d.]+) % in the mean square\.$/)!;
+      const [largest, share] = figures.slice(1).map(Number);
+      assert(largest > 0 && largest < 0.5 && share > 0 && share < 5, said[0]);
+      // A token other than the exact one may only win where the exact scores are that close.
+      for (const [which, list] of [[model, answers], [tuned, adapted]] as const) {
+        for (const [i, answer] of list.entries()) {
+          for (const [step, token] of answer.entries()) {
+            const exact = await lastLogits(which, [...prompts[i], ...answer.slice(0, step)]);
+            const lead = Math.max(...exact) - exact[token];
+            assert(lead <= 2 * largest, `prompt ${i}, token ${step}: ${lead} behind the likeliest`);
+            assert(step > 0 || lead === 0, "the first token comes from the exact weights");
+          }
+        }
+      }
+    } finally {
+      console.info = original;
+    }
+  });
+
+  Deno.test("what cannot be generated is refused in one sentence", async () => {
+    const silent = await loadModel(join(referenceFolder("llama_tied"), "model"), { device });
+    const model = await textModel(device, 32);
+    const long = Array.from({ length: 32 }, () => 7);
+    await refused("no tokenizer", () => generate(silent, "What?"), /has no tokenizer\.json.*token ids/);
+    await refused("no tokenizer", () => pieces(streamText(silent, "What?")), /has no tokenizer\.json/);
+    await refused("empty", () => generate(silent, [[1, 5], []]), /Prompt 1 is empty/);
+    await refused("too long", () => generate(model, [long]), /Prompt 0 has 32 tokens.*32 positions.*shorten/);
+    await refused("too long", () => generate(model, "a".repeat(99)), /Prompt 0 has \d+ tokens.*32 positions/);
+    await refused("vocabulary", () => generate(silent, [1, 120]), /Prompt 0: token id 120 at position 1/);
+    await refused("no number", () => generate(silent, [1, NaN]), /token id NaN/);
+    const options: [Record<string, number>, RegExp][] = [
+      [{ maxNewTokens: 0 }, /maxNewTokens is 0/],
+      [{ maxNewTokens: 2.5 }, /maxNewTokens is 2\.5/],
+      [{ batchSize: 0 }, /batchSize is 0/],
+      [{ temperature: -1 }, /temperature is -1/],
+      [{ temperature: NaN }, /temperature is NaN/],
+      [{ topK: -1 }, /topK is -1/],
+      [{ topP: 0 }, /topP is 0/],
+      [{ topP: 1.1 }, /topP is 1\.1/],
+      [{ repetitionPenalty: 0 }, /repetitionPenalty is 0/],
+      [{ repetitionPenalty: Infinity }, /repetitionPenalty is Infinity/],
+      [{ noRepeatNgramSize: -2 }, /noRepeatNgramSize is -2/],
+      [{ seed: 0.5 }, /seed is 0\.5/],
+    ];
+    for (const [option, pattern] of options) {
+      await refused(JSON.stringify(option), () => generate(model, "A", option), pattern);
+      await refused(JSON.stringify(option), () => pieces(streamText(model, "A", option)), pattern);
+    }
+  });
+}
