@@ -17,6 +17,7 @@ import {
   formatBytes,
   formatDuration,
   generate,
+  gradients,
   linearSchedule,
   loadDataset,
   loadModel,
@@ -39,7 +40,7 @@ import {
 import { financeQuestions, questionKinds, type QuestionRow, shuffleAnswers } from "./tiny/questions.ts";
 
 const flags = parseArgs(Deno.args, {
-  string: ["model", "data", "out", "max-steps", "rows"],
+  string: ["model", "data", "out", "max-steps", "rows", "test"],
   boolean: ["full", "control"],
 });
 const embedded = !flags.model && !flags.data && !flags.full;
@@ -82,7 +83,10 @@ async function realRows(file: string): Promise<{ train: Dataset<Row>; test: Data
   const rows = (await loadDataset(file)).dedupe("instruction").filter((row) =>
     String(row.output).length >= 20
   );
-  return rows.take(flags.rows ? Number(flags.rows) : recipe.rows).split({ test: recipe.test, seed: 42 });
+  return rows.take(flags.rows ? Number(flags.rows) : recipe.rows).split({
+    test: Number(flags.test ?? recipe.test),
+    seed: 42,
+  });
 }
 
 function embeddedRows(): { train: Dataset<Row>; test: Dataset<Row> } {
@@ -118,6 +122,18 @@ const layout = { tokenizer: base.tokenizer, prompt: financeQA, maxLength, batchS
 const batches = packBatches(train, layout), heldOut = packBatches(test, layout);
 console.log(`${batches}`);
 const totalSteps = Math.min(maxSteps, epochs * batches.length);
+
+// %% How long it will take here: one batch, forward and backward, twice (the first also compiles)
+const [first] = batches;
+await gradients(model, first);
+const trial = performance.now();
+await gradients(model, first);
+const perStep = (performance.now() - trial) / 1000;
+console.log(
+  `a step takes about ${formatDuration(perStep)} here, ${totalSteps} steps about ${
+    formatDuration(perStep * totalSteps)
+  }`,
+);
 
 // %% Before: what the base answers
 const questions = test.map((row) => financeQA.question(row));
