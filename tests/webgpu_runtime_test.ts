@@ -138,6 +138,18 @@ gpuTest("sizes may change from run to run, and must fit", async (device) => {
   );
 });
 
+gpuTest("more sizes than plans are kept", async (device) => {
+  const program = compileWebGPU(trace({ x: f32("n") }, ({ x }) => ({ y: add(x, x) })), device);
+  for (const n of [...Array.from({ length: 70 }, (_, i) => i + 1), 1, 2]) {
+    const x = device.upload(ramp(n), [n], "f32");
+    const { y } = program.run({ x });
+    if (n % 7 < 2) assert.deepEqual((await device.read(y))[0], ramp(n, 2));
+    device.free(x, y);
+  }
+  program.close();
+  assert.equal(device.memory().live, 0);
+});
+
 gpuTest("live buffers stay constant over 100 runs", async (device) => {
   const graph = trace({ x: f32("tokens", 8), w: f32(8, 8) }, ({ x, w }) => {
     let y = x;
