@@ -4,6 +4,7 @@
  * @module
  */
 export { UserError } from "./lib/errors.ts";
+export { showUserErrors } from "./lib/report/user_errors.ts";
 export { Dataset, type SplitOptions } from "./lib/data/dataset.ts";
 export type { Row } from "./lib/data/row.ts";
 export { loadDataset, type LoadOptions } from "./lib/data/load.ts";

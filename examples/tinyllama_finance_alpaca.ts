@@ -39,6 +39,7 @@ import {
 } from "@fintune/fintune";
 import { financeQuestions, questionKinds, type QuestionRow, shuffleAnswers } from "./tiny/questions.ts";
 
+showUserErrors();
 const flags = parseArgs(Deno.args, {
   string: ["model", "data", "out", "max-steps", "rows", "test"],
   boolean: ["full", "control"],
@@ -216,13 +217,7 @@ for (const i of [0, 1, 2]) {
 }
 
 // %% What stays: the adapter in PEFT's format, the curve, the scores
-try {
-  await saveAdapter(model, join(out, "adapter"), { overwrite: true });
-} catch (error) {
-  if (!(error instanceof UserError)) throw error;
-  console.error(error.message);
-  Deno.exit(1);
-}
+await saveAdapter(model, join(out, "adapter"), { overwrite: true });
 const name = embedded ? "the embedded Llama" : folder.split("/").at(-1)!;
 const curve = lossChart(points, {
   title: `Loss of ${name}`,
