@@ -27,7 +27,8 @@ export interface DeviceOptions extends CpuOptions {
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const wanted = options.backend ?? environment("FINTUNE_BACKEND");
   if (wanted !== undefined && wanted !== "cpu" && wanted !== "webgpu") {
-    throw new UserError(`FINTUNE_BACKEND is "${wanted}"; it must be "cpu" or "webgpu".`);
+    const source = options.backend === undefined ? "FINTUNE_BACKEND" : "backend";
+    throw new UserError(`${source} is "${wanted}"; it must be "cpu" or "webgpu".`);
   }
   if (wanted === "cpu") return openCPU("it was asked for", options);
   const gpu = options.gpu ?? globalThis.navigator?.gpu;

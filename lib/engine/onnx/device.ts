@@ -1,8 +1,10 @@
 // The CPU as a device: tensors are typed arrays, programs are onnxruntime sessions.
+import { UserError } from "../../errors.ts";
 import { allocate, elementCount, type TypedArray } from "../dtype.ts";
 import type { Device } from "../device.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { compileOnnx } from "./program.ts";
+import { loadOnnxRuntime } from "./runtime.ts";
 
 /** Options of the CPU backend. */
 export interface CpuOptions {
@@ -10,10 +12,15 @@ export interface CpuOptions {
   threads?: number;
 }
 
-export function openCPU(
+/** Throws UserError where onnxruntime does not load. */
+export async function openCPU(
   reason: string,
   { threads = navigator.hardwareConcurrency }: CpuOptions = {},
-): Device {
+): Promise<Device> {
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new UserError(`threads is ${threads}; it must be a whole number of at least 1.`);
+  }
+  await loadOnnxRuntime();
   const live = new Set<TypedArray | GPUBuffer>();
   let bytes = 0, peak = 0;
   const own = (tensor: Tensor): Tensor => {
@@ -26,7 +33,7 @@ export function openCPU(
   };
   return {
     backend: "cpu",
-    name: `CPU, ${threads} threads (onnxruntime)`,
+    name: `CPU, ${threads} thread${threads === 1 ? "" : "s"} (onnxruntime)`,
     reason,
     supportsF16: false,
     upload: (data, shape, dtype) =>

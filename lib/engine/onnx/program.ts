@@ -5,6 +5,7 @@ import { allocate, type DType, elementCount, type TypedArray } from "../dtype.ts
 import type { Graph } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
 import { lowerToOnnx } from "./lower.ts";
+import { loadOnnxRuntime } from "./runtime.ts";
 
 export interface CpuProgram {
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
@@ -19,9 +20,8 @@ export interface CpuSettings {
 
 const ortTypes: Record<DType, OrtTensor.Type> = { f32: "float32", f16: "float16", i32: "int32", u8: "uint8" };
 
-/** Loads onnxruntime only now: whoever needs no CPU device never pays for it. */
 export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<CpuProgram> {
-  const ort = await import("onnxruntime-node");
+  const ort = await loadOnnxRuntime();
   const { model, hostInputs, inputs: read, external } = lowerToOnnx(graph, settings.constants);
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["cpu"],

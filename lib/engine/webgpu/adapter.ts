@@ -75,19 +75,20 @@ export async function openAdapter(
   const offered = ["shader-f16", "timestamp-query"].filter((name) =>
     adapter.features.has(name as GPUFeatureName)
   );
-  const open = (features: string[]) =>
-    adapter.requestDevice({
+  const open = async (features: string[]) =>
+    await adapter.requestDevice({
       label: "fintune",
       requiredFeatures: features as GPUFeatureName[],
       requiredLimits,
     });
-  let gpu: GPUDevice;
-  try {
-    // Deno's adapters do not list subgroups even where they have them, so asking is the only way to know.
-    gpu = await open([...offered, "subgroups"]);
-  } catch {
-    gpu = await open(offered);
-  }
+  // Deno's adapters do not list subgroups even where they have them, so asking is the only way to know.
+  const gpu = await open([...offered, "subgroups"]).catch(() => open(offered)).catch((error) => {
+    throw new UserError(
+      `${description} cannot be opened (${
+        error.message.split("\n")[0].replace(/\.$/, "")
+      }); use the CPU instead.`,
+    );
+  });
   const has = (name: string) => gpu.features.has(name as GPUFeatureName);
   const f16 = has("shader-f16") && await compilesF16(gpu);
   return { gpu, features: { f16, subgroups: has("subgroups"), timestamps: has("timestamp-query") } };

@@ -50,11 +50,16 @@ const idleSubmissions = 8;
 const portion = 2 ** 26;
 
 export async function openWebGPU(options: OpenOptions = {}): Promise<WebGPUDevice> {
+  if (!(options.gpu ?? navigator.gpu)) {
+    throw new UserError(
+      "This runtime has no WebGPU (navigator.gpu is missing): pass a gpu object, as npm:webgpu makes one, or use the CPU.",
+    );
+  }
   const found = await findAdapter(options);
   if (!found) throw new UserError("No WebGPU adapter was found; install a GPU driver or use the CPU.");
   if (found.isSoftware && !options.allowSoftware) {
     throw new UserError(
-      `${found.description} only emulates a GPU; use the CPU, which is faster, or allow it by name.`,
+      `${found.description} only emulates a GPU; use the CPU, which is faster, or ask for it with FINTUNE_BACKEND=webgpu.`,
     );
   }
   const { gpu, features } = await openAdapter(found);
@@ -229,9 +234,11 @@ function watch(gpu: GPUDevice, description: string) {
     first ??= new Error(`webgpu: ${error.message.trim()}`);
   });
   gpu.lost.then(({ message }) => {
+    const said = message.split("\n")[0].trim().replace(/\.$/, "");
     first ??= new UserError(
-      `The GPU (${description}) was lost: its driver restarted or it was taken away; start again. ${message}`
-        .trim(),
+      `The GPU (${description}) was lost${
+        said && ` (${said})`
+      }: its driver restarted or it was taken away; start again.`,
     );
   });
   return {
