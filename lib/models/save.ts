@@ -2,6 +2,7 @@
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { fileError } from "../formats/file_error.ts";
 import { toFloat16, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Model } from "./model.ts";
@@ -43,7 +44,9 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
     };
     tensors.set(name, { dtype: dtype === "float16" ? "F16" : "F32", shape: [...weight.tensor.shape], data });
   }
-  await Deno.mkdir(folder, { recursive: true });
+  await Deno.mkdir(folder, { recursive: true }).catch((error) => {
+    throw fileError(error, folder, "write");
+  });
   await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" }, { overwrite });
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   await writeFileAtomic(join(folder, "config.json"), json(configJson(model, dtype)));

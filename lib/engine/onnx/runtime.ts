@@ -9,8 +9,9 @@ export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
     return await import("onnxruntime-node");
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
+      const flag = /Requires (\w+) access/.exec(error.message)?.[1] ?? "ffi";
       throw new UserError(
-        "The CPU backend runs on onnxruntime, which is native code: run with --allow-ffi (-P=train has it).",
+        `The CPU backend runs on onnxruntime, which is native code: run with --allow-${flag} (-P=train has it).`,
       );
     }
     const reason = (error as Error).message.split("\n")[0].replace(/\.$/, "");
