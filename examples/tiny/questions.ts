@@ -92,9 +92,7 @@ const yesNo: Drawer = (random, next) => {
     `True or false: ${t.a} is a kind of ${asked}.`,
     `Somebody says that ${t.a} is ${withArticle(asked)}. Is that right?`,
   ]);
-  const output = asked === t.kind
-    ? `${t.a} is a kind of ${t.kind}, so the answer is yes`
-    : `${t.a} is a kind of ${t.kind}, not of ${asked}, so the answer is no`;
+  const output = `${t.a} is a kind of ${t.kind}, so the answer is ${asked === t.kind ? "yes" : "no"}`;
   return { instruction, output: sentence(output) };
 };
 
