@@ -33,9 +33,9 @@ import {
   saveAdapter,
   saveChart,
   scoreChart,
+  showUserErrors,
   trainEpoch,
   useAdapter,
-  UserError,
 } from "@fintune/fintune";
 import { financeQuestions, questionKinds, type QuestionRow, shuffleAnswers } from "./tiny/questions.ts";
 

@@ -12,12 +12,20 @@ import { UserError } from "../errors.ts";
  * ```
  */
 export function showUserErrors(): void {
-  const deno = globalThis.Deno;
-  if (!deno || "jupyter" in deno) return;
+  if (inNotebook()) return;
   globalThis.addEventListener("unhandledrejection", (event) => {
     if (!(event.reason instanceof UserError)) return;
     event.preventDefault();
     console.error(event.reason.message);
-    deno.exit(1);
+    Deno.exit(1);
   });
+}
+
+/** Deno.jupyter is there everywhere, but throws outside a notebook. */
+function inNotebook(): boolean {
+  try {
+    return (Deno as { jupyter?: unknown }).jupyter !== undefined;
+  } catch {
+    return false;
+  }
 }
