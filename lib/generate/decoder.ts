@@ -27,6 +27,8 @@ export function decoderOf({ model, setup }: PromptBatch): Promise<Decoder> {
   const key = `${JSON.stringify(setup)} ${kinds(model)}`;
   const found = known.get(key);
   if (found) return found;
+  // An adapter more would mean 8-bit copies more: only the last one's are kept.
+  if (approximate) known.clear();
   const weights = tensorsUnder(model, "");
   const constants = approximate
     ? Object.fromEntries(Object.entries(weights).filter(([name]) => isQuantisedPart(name)))
