@@ -42,14 +42,16 @@ async function pretrain(out: string, tokens: number, maxSteps?: number): Promise
 async function train(model: Model, tokens: number, maxSteps?: number): Promise<void> {
   const texts = takeText(textSeed, tokens * charactersPerToken).map((text) => ({ text }));
   const documents = new Dataset(texts, "the finance text");
-  const layout = { tokenizer: model.tokenizer, prompt: plainText, maxLength: 256, batchSize: 64 };
+  const layout = { tokenizer: model.tokenizer, prompt: plainText, maxLength: 256, batchSize: 16 };
   const batches = packBatches(documents.skip(256), layout),
     heldOut = packBatches(documents.take(256), layout);
-  const total = maxSteps ?? batches.length;
+  // 64 rows a step in four parts: attention over few packed rows at once takes half the time of all of them together.
+  const gradientAccumulationSteps = 4;
+  const total = maxSteps ?? Math.ceil(batches.length / gradientAccumulationSteps);
   const learningRate = linearSchedule(3e-3, { warmup: 100, total });
   const optimizer = adamW(model, { learningRate, betas: [0.9, 0.95], weightDecay: 0.05 });
   console.log(`${batches}\nloss before: ${(await evaluateLoss(model, heldOut)).toFixed(3)}`);
-  await trainEpoch(model, batches, { optimizer, maxSteps: total });
+  await trainEpoch(model, batches, { optimizer, gradientAccumulationSteps, maxSteps: total });
   console.log(`loss after: ${(await evaluateLoss(model, heldOut)).toFixed(3)}`);
 }
 
