@@ -139,6 +139,14 @@ Deno.test("config.json: impossible sizes", async () => {
   await brokenModel("a list", tied, text("[]"), /should hold a JSON object/);
 });
 
+Deno.test("config.json: what the forward pass has no room for", async () => {
+  const broken = (fields: Record<string, unknown>, pattern: RegExp) =>
+    brokenModel(JSON.stringify(fields), tied, editJson("config.json", fields), pattern);
+  await broken({ attention_bias: true }, /biases in its linear layers/);
+  await broken({ mlp_bias: true }, /biases in its linear layers/);
+  await broken({ model_type: "mistral", sliding_window: 8 }, /sliding window of 8 positions/);
+});
+
 Deno.test("a tokenizer larger than the embedding", async () => {
   const copyTokenizer = (f: string) =>
     Deno.copyFile(join(referenceFolder("tiny_tokenizer"), "tokenizer.json"), join(f, "tokenizer.json"));
