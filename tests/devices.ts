@@ -7,10 +7,19 @@ import { UserError } from "../lib/errors.ts";
 export async function devices(): Promise<Device[]> {
   const cpu = await openDevice({ backend: "cpu" });
   try {
-    return [cpu, await openDevice({ backend: "webgpu" })];
+    return [cpu, await openDevice({ backend: "webgpu", gpu: await dawn() })];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.warn(`WebGPU is not tested here: ${error.message}`);
     return [cpu];
   }
+}
+
+/** Dawn's WebGPU in place of Deno's own, where FINTUNE_DAWN asks for it. */
+async function dawn(): Promise<GPU | undefined> {
+  if (!Deno.env.get("FINTUNE_DAWN")) return undefined;
+  const name = "npm:webgpu@0.6.2"; // not a literal import: only this run needs the package
+  const { create, globals } = await import(name);
+  Object.assign(globalThis, globals);
+  return create([]);
 }

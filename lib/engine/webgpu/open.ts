@@ -4,8 +4,12 @@ import type { WebGPUOptions } from "./adapter.ts";
 import { openWebGPU } from "./device.ts";
 import { compileWebGPU } from "./program.ts";
 
+/** Dawn's entry point must outlive its devices, or the process crashes when it is collected. */
+const entryPoints = new Set<GPU>();
+
 /** Opens an adapter; throws UserError where there is none, or only a software one that is not allowed. */
 export async function openGPU(options: WebGPUOptions, reason: string): Promise<Device> {
+  if (options.gpu) entryPoints.add(options.gpu);
   const device = await openWebGPU(options);
   return {
     backend: "webgpu",
