@@ -48,7 +48,7 @@ export interface TrainOptions {
 
 /** What an epoch was. */
 export interface EpochReport {
-  /** Mean over all trained positions of the epoch, each at the step that trained it. */
+  /** Mean over all trained positions of the epoch, each at the step that trained it; NaN where `signal` allowed no step. */
   loss: number;
   /** Optimizer steps. */
   steps: number;
@@ -95,18 +95,22 @@ export async function trainEpoch(
   const total = Math.min(maxSteps, Math.ceil(ordered.length / gradientAccumulationSteps));
   const meter = createMeter(model, total, options);
   let steps = 0;
-  for (const group of groups(ordered, gradientAccumulationSteps)) {
-    if (steps >= total || signal?.aborted) break;
-    await step(model, group, options, meter);
-    steps++;
+  try {
+    for (const group of groups(ordered, gradientAccumulationSteps)) {
+      if (steps >= total || signal?.aborted) break;
+      await step(model, group, options, meter);
+      steps++;
+    }
+    await meter.settle();
+  } finally {
+    meter.endLine();
   }
-  await meter.settle();
-  return { ...meter.finish(), steps, stopped: steps < total };
+  return { ...meter.summary(), steps, stopped: steps < total };
 }
 
 function checkOptions(
   model: Model,
-  { optimizer, gradientAccumulationSteps = 1, maxGradNorm = 1 }: TrainOptions,
+  { optimizer, gradientAccumulationSteps = 1, maxGradNorm = 1, maxSteps = Infinity }: TrainOptions,
 ): void {
   if (optimizer.model !== model) {
     throw new UserError("The optimizer was made for another model: pass the one that adamW was given.");
@@ -115,6 +119,9 @@ function checkOptions(
     throw new UserError(
       `gradientAccumulationSteps is ${gradientAccumulationSteps}; it must be a whole number from 1 on.`,
     );
+  }
+  if (!(maxSteps === Infinity || (Number.isInteger(maxSteps) && maxSteps > 0))) {
+    throw new UserError(`maxSteps is ${maxSteps}; it must be a whole number from 1 on.`);
   }
   if (!(maxGradNorm >= 0)) {
     throw new UserError(
@@ -141,8 +148,8 @@ async function step(model: Model, group: Batch[], options: TrainOptions, meter: 
   const targets = group.reduce((count, { targetIds }) => count + targetIds.length, 0);
   let loss: Tensor | undefined;
   let gradients: Map<string, Tensor> | undefined;
+  for (const batch of group) checkBatch(model, batch);
   for (const batch of group) {
-    checkBatch(model, batch);
     const checkpointing = options.checkpointing ?? chooseCheckpointing(model, batch.inputIds.length);
     const result = await lossAndGradients(model, batch, {
       lossScale: 1 / targets,
@@ -153,7 +160,9 @@ async function step(model: Model, group: Batch[], options: TrainOptions, meter: 
     gradients = gradients ? await addAll(model, gradients, result.gradients) : result.gradients;
   }
   if (device.backend === "cpu") {
-    meter.check((loss!.storage as Float32Array)[0] / targets, group, optimizer.steps + 1);
+    const mean = (loss!.storage as Float32Array)[0] / targets;
+    if (!Number.isFinite(mean)) device.free(loss!, ...gradients!.values());
+    checkLoss(mean, group, optimizer.steps + 1);
   }
   const learningRate = optimizer.learningRate();
   const normSquared = await optimizer.step(gradients!, maxGradNorm);
@@ -169,6 +178,14 @@ async function addAll(
   const added = new Map<string, Tensor>();
   for (const [name, tensor] of a) added.set(name, await sum(model.device, tensor, b.get(name)!));
   return added;
+}
+
+function checkLoss(loss: number, group: Batch[], step: number): void {
+  if (Number.isFinite(loss)) return;
+  const rows = group.flatMap(({ rows }) => rows).join(", ");
+  throw new UserError(
+    `The loss of step ${step} is ${loss} (rows ${rows}): usually the learning rate is too high; lower it, or look at those rows.`,
+  );
 }
 
 interface PendingStep {
@@ -191,20 +208,14 @@ function createMeter(model: Model, total: number, { onStep, quiet }: TrainOption
   let lossSum = 0, targetCount = 0, tokens = 0, steps = 0;
   const seconds = () => (performance.now() - started) / 1000;
 
-  const check = (loss: number, group: Batch[], step: number) => {
-    if (Number.isFinite(loss)) return;
-    const rows = group.flatMap(({ rows }) => rows).join(", ");
-    throw new UserError(
-      `The loss of step ${step} is ${loss} (rows ${rows}): usually the learning rate is too high; lower it, or look at those rows.`,
-    );
-  };
   const settle = async () => {
     if (pending.length === 0) return;
-    const values = await device.read(...pending.flatMap(({ loss, normSquared }) => [loss, normSquared]));
-    pending.forEach(({ step, learningRate, targets, group, loss, normSquared }, i) => {
+    const done = pending.splice(0), tensors = done.flatMap(({ loss, normSquared }) => [loss, normSquared]);
+    const values = await device.read(...tensors);
+    device.free(...tensors);
+    done.forEach(({ step, learningRate, targets, group }, i) => {
       const mean = values[2 * i][0] / targets, gradNorm = Math.sqrt(values[2 * i + 1][0]);
-      device.free(loss, normSquared);
-      check(mean, group, step);
+      checkLoss(mean, group, step);
       const count = group.reduce((sum, batch) => sum + batch.tokens, 0);
       lossSum += mean * targets;
       targetCount += targets;
@@ -213,17 +224,15 @@ function createMeter(model: Model, total: number, { onStep, quiet }: TrainOption
       onStep?.({ step, loss: mean, gradNorm, learningRate, tokens: count });
       line.update({ step: steps, loss: mean, tokensPerSecond: tokens / seconds() });
     });
-    pending.length = 0;
   };
   return {
-    check,
     settle,
     async add(step: PendingStep) {
       pending.push(step);
       if (device.backend === "cpu" || pending.length >= stepsPerReadback) await settle();
     },
-    finish() {
-      line.finish();
+    endLine: line.finish,
+    summary() {
       const elapsed = seconds();
       return { loss: lossSum / targetCount, tokens, tokensPerSecond: tokens / elapsed, seconds: elapsed };
     },
