@@ -186,6 +186,16 @@ const shown = (["rouge1", "rouge2", "rougeL", "rougeLsum"] as const).map((name) 
 }));
 console.log(`\n${markdownTable(shown)}`);
 
+const gain = scores.tuned.rougeL.fmeasure - scores.base.rougeL.fmeasure;
+if (flags.control && gain > 0.1) {
+  console.error(
+    `The control gained ${
+      gain.toFixed(3)
+    } ROUGE-L from shuffled answers: the gain above would prove nothing.`,
+  );
+  Deno.exit(1);
+}
+
 if (embedded) {
   const kinds = questionKinds.map((kind) => {
     const of = (answers: string[]) => {
