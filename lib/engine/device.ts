@@ -32,9 +32,13 @@ export interface Device {
   /** Gives tensors up; they must not be used again. */
   free(...tensors: Tensor[]): void;
   /**
-   * Makes a graph runnable. `constants` are inputs whose content never changes (see lib/engine/onnx).
+   * Makes a graph runnable. `constants` are inputs whose content never changes (see lib/engine/onnx); `threads` (CPU) are
+   * fewer than the device's for a program that is not worth them.
    */
-  compile(graph: Graph, options?: { constants?: Readonly<Record<string, Tensor>> }): Promise<Program>;
+  compile(
+    graph: Graph,
+    options?: { constants?: Readonly<Record<string, Tensor>>; threads?: number },
+  ): Promise<Program>;
   /** Hands recorded work to the GPU; nothing to do on the CPU. */
   flush(): void;
   /** Bytes and number of the tensors that were not freed, and the most bytes at once. */

@@ -31,7 +31,7 @@ export function createPicker(
   return {
     async next(logits, step) {
       const key = `pick ${vocabSize} ${JSON.stringify(pick)}`;
-      const program = await compiled(device, key, () => pickGraph(vocabSize, pick));
+      const program = await compiled(device, key, () => pickGraph(vocabSize, pick), { light: true });
       const numbers = Float32Array.from(streamIds, (stream) => uniform(seed, stream, step));
       const random = device.upload(numbers, [prompts.length], "f32");
       const lengths = upload(batch, prompts.map((prompt) => prompt.length + step));

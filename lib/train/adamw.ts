@@ -148,7 +148,7 @@ const flat = (tensor: Tensor): Tensor => ({ ...tensor, shape: [tensor.shape.redu
 async function globalNorm(device: Device, gradients: readonly Tensor[]): Promise<Tensor> {
   const graph = () =>
     trace({ x: f32("n"), before: f32(1) }, ({ x, before }) => ({ after: sumSquares(x, before) }));
-  const program = await compiled(device, "sum of squares", graph);
+  const program = await compiled(device, "sum of squares", graph, { light: true });
   let total = device.upload(new Float32Array(1), [1], "f32");
   for (const gradient of gradients) {
     const { after } = await program.run({ x: flat(gradient), before: total });
@@ -181,6 +181,7 @@ async function update(
         const outputs = adamw(parameter, gradient, m, v, hyper, normSquared);
         return { parameter: outputs[0], m: outputs[1], v: outputs[2] };
       }),
+    { light: true },
   );
   const inputs = {
     parameter: flat(parameter),

@@ -31,10 +31,16 @@ type Tensors = Record<string, Tensor>;
 /** Programs by device and key: models and adapters of one shape share them. */
 const programs = new WeakMap<Device, Map<string, Promise<Program>>>();
 
-export function compiled(device: Device, key: string, graph: () => Graph): Promise<Program> {
+/** `light`: a program that only goes over its inputs once, for which a second thread would get in the way of the others'. */
+export function compiled(
+  device: Device,
+  key: string,
+  graph: () => Graph,
+  { light = false }: { light?: boolean } = {},
+): Promise<Program> {
   const cache = programs.get(device) ?? new Map<string, Promise<Program>>();
   programs.set(device, cache);
-  const found = cache.get(key) ?? device.compile(graph());
+  const found = cache.get(key) ?? device.compile(graph(), light ? { threads: 1 } : {});
   cache.set(key, found);
   return found;
 }
@@ -157,7 +163,9 @@ async function recomputing(model: Model, inputs: BatchInputs, trained: string[])
     const table = denseTensor(model, tableName);
     const type: Type = table;
     const key = `embed backward ${signature({ table })} ${model.config.embeddingScale}`;
-    const program = await compiled(device, key, () => graphs.embedBackwardGraph(model.config, type));
+    const program = await compiled(device, key, () => graphs.embedBackwardGraph(model.config, type), {
+      light: true,
+    });
     const outputs = await program.run({ inputIds: inputs.inputIds, dx: dy, table });
     await collect({ [`d ${tableName}`]: outputs["d table"] }, "");
   }
@@ -174,7 +182,7 @@ async function forward(
   const { device, config } = model;
   const table = denseTensor(model, "model.embed_tokens.weight");
   const embedKey = `embed ${signature({ table })} ${config.embeddingScale}`;
-  const embed = await compiled(device, embedKey, () => graphs.embedGraph(config, table));
+  const embed = await compiled(device, embedKey, () => graphs.embedGraph(config, table), { light: true });
   let { x } = await embed.run({ inputIds: inputs.inputIds, table });
   const inner: Tensor[] = [];
   for (let i = 0; i < config.numHiddenLayers; i++) {
@@ -204,6 +212,7 @@ export async function sum(device: Device, a: Tensor, b: Tensor): Promise<Tensor>
     device,
     `add ${a.shape}`,
     () => trace({ a, b }, ({ a, b }) => ({ sum: add(a, b) })),
+    { light: true },
   );
   const result = await program.run({ a, b });
   device.free(a, b);
