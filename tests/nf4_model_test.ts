@@ -72,6 +72,19 @@ for (const device of await devices()) {
     });
   }
 
+  Deno.test(`${device.backend}: two batches at the same time give what they give one by one`, async () => {
+    const model = await loadAdapter(await load("llama_nf4"), adapterFolder);
+    const { rows } = await readCases("llama_nf4"),
+      batches = [batchOf(rows.slice(0, 2)), batchOf(rows.slice(2))];
+    const single = [await gradients(model, batches[0]), await gradients(model, batches[1])];
+    const together = await Promise.all(batches.map((batch) => gradients(model, batch)));
+    for (const [i, { gradients }] of together.entries()) {
+      for (const [name, values] of Object.entries(gradients)) {
+        assertClose(values, single[i].gradients[name], 1e-6, `batch ${i}, ${name}`);
+      }
+    }
+  });
+
   Deno.test(`${device.backend}: what is quantised, and what stays of the model passed in`, async () => {
     const before = device.memory().live, full = await load("llama_tied", { dtype: "f32" });
     const fullBytes = device.memory().live - before;

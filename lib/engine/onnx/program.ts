@@ -49,22 +49,30 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
     return made;
   };
 
+  const run = async (inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> => {
+    const feeds: Record<string, OrtTensor> = {};
+    bindSizes(graph, inputs);
+    for (const [name, tensor] of Object.entries(inputs)) {
+      if (read.has(name)) feeds[name] = wrap(tensor.dtype, tensor.storage as TypedArray, tensor.shape);
+    }
+    hostInputs.forEach(({ name, dtype, shape, from, compute }, i) => {
+      compute(from.map(({ id }) => inputs[nameOf.get(id)!].storage as TypedArray), scratch[i]);
+      feeds[name] = wrap(dtype, scratch[i], shape);
+    });
+    const results = await session.run(feeds);
+    return Object.fromEntries([...graph.outputs].map(([name, { dtype }]) => {
+      const { data, dims } = results[`out ${name}`];
+      return [name, { dtype, shape: dims, storage: data as TypedArray }];
+    }));
+  };
+
+  // onnxruntime starts a run a turn of the event loop later: another must not fill the scratch arrays in between.
+  let previous: Promise<unknown> = Promise.resolve();
   return {
-    async run(inputs) {
-      const feeds: Record<string, OrtTensor> = {};
-      bindSizes(graph, inputs);
-      for (const [name, tensor] of Object.entries(inputs)) {
-        if (read.has(name)) feeds[name] = wrap(tensor.dtype, tensor.storage as TypedArray, tensor.shape);
-      }
-      hostInputs.forEach(({ name, dtype, shape, from, compute }, i) => {
-        compute(from.map(({ id }) => inputs[nameOf.get(id)!].storage as TypedArray), scratch[i]);
-        feeds[name] = wrap(dtype, scratch[i], shape);
-      });
-      const results = await session.run(feeds);
-      return Object.fromEntries([...graph.outputs].map(([name, { dtype }]) => {
-        const { data, dims } = results[`out ${name}`];
-        return [name, { dtype, shape: dims, storage: data as TypedArray }];
-      }));
+    run(inputs) {
+      const result = previous.then(() => run(inputs));
+      previous = result.then(() => {}, () => {}); // without its value, which may be large
+      return result;
     },
     close: () => void session.release(),
   };
