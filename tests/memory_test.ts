@@ -1,7 +1,8 @@
 // estimateMemory against the peak of a process that really trains, in both ways, and against the GPU's buffers.
 import assert from "node:assert/strict";
 import { fromFileUrl } from "@std/path";
-import { estimateMemory, formatBytes, parseConfig } from "../mod.ts";
+import { chooseCheckpointing } from "../lib/models/memory.ts";
+import { attachLoRA, estimateMemory, formatBytes, initModel, openDevice, parseConfig } from "../mod.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 const config = (vocabulary: number, hidden: number, inner: number, layers: number) => ({
@@ -61,3 +62,27 @@ for (const backend of ["cpu", "webgpu"] as const) {
     });
   }
 }
+
+Deno.test("too little memory is named; what earlier batches hold counts as free for the next", async () => {
+  const config = parseConfig(sizes.webgpu.json), tokens = 256;
+  const device = await openDevice({ backend: "cpu" });
+  const model = attachLoRA(await initModel(config, { device }), { ...lora, quiet: true });
+  const { activations, workspace } = estimateMemory(config, { tokens, ...lora });
+  const systemMemoryInfo = Deno.systemMemoryInfo;
+  const chosen = (share: number, tokens: number) => {
+    const available = share * (activations + workspace);
+    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available });
+    return chooseCheckpointing(model, tokens);
+  };
+  try {
+    const message =
+      /^A batch of 256 tokens needs about .* beside the weights, but only .* are free: lower batchSize or maxLength\.$/;
+    assert.throws(() => chosen(0.9, tokens), { name: "UserError", message });
+    assert.equal(chosen(1.1, tokens), true);
+    assert.equal(chosen(0.1, tokens), true, "the second batch uses what the first one held");
+    assert.throws(() => chosen(0.1, 2 * tokens), { name: "UserError" });
+    assert.equal(chosen(20, tokens), false);
+  } finally {
+    Deno.systemMemoryInfo = systemMemoryInfo;
+  }
+});

@@ -1,5 +1,7 @@
 // How much memory training takes, from config.json alone; and with it the choice between keeping and recomputing.
 import { freemem } from "node:os";
+import type { Device } from "../engine/device.ts";
+import { byteLength, type Tensor } from "../engine/tensor.ts";
 import { UserError } from "../errors.ts";
 import { formatBytes } from "../report/format.ts";
 import { isQuantizable } from "../quantize/model.ts";
@@ -44,7 +46,7 @@ export interface MemoryEstimate {
 
 /** What a Deno process with onnxruntime takes before any model. */
 const runtimeBytes = 190e6;
-/** onnxruntime's arena holds more than the activations themselves: pieces between them, and room from earlier runs. */
+/** onnxruntime's arena holds more than a program's working set: pieces between tensors, and room from earlier runs. */
 const arenaOverhead = 1.6;
 
 /**
@@ -80,7 +82,7 @@ export function estimateMemory(config: ModelConfig, options: MemoryOptions): Mem
   // Per token of a block: input, both norms' outputs, q, k, v, attention's output, residual, gate and up.
   const kept = 4 * h + 2 * q + 2 * kv + 2 * i + (r === undefined ? i : 0);
   const overhead = backend === "cpu" ? arenaOverhead : 1;
-  const activations = checkpointing ? layers * tokens * h * 4 : layers * tokens * kept * 4 * overhead;
+  const activations = layers * tokens * 4 * (checkpointing ? h : kept);
   const backward = 3 * i + 3 * h + 2 * q + 2 * kv;
   const block = 4 * tokens * (checkpointing ? kept + backward : backward) * overhead;
   const head = 4 * (3 * Math.min(tokens, 256) * config.vocabSize + 4 * tokens * h) * overhead;
@@ -121,10 +123,8 @@ function blockWeights(config: ModelConfig): number {
 
 /** Bytes that the weights hold on the device: NF4 codes with their scales, dense tensors, adapters. */
 export function residentBytes(model: Model): number {
-  const bytes = { f32: 4, f16: 2, i32: 4, u8: 1 };
   let sum = 0;
-  const add = ({ dtype, shape }: { dtype: keyof typeof bytes; shape: readonly number[] }) =>
-    sum += bytes[dtype] * shape.reduce((product, size) => product * size, 1);
+  const add = (tensor: Tensor) => void (sum += byteLength(tensor));
   for (const weight of model.weights.values()) {
     if (weight.kind === "dense") add(weight.tensor);
     else [weight.codes, ...Object.values(weight.scales)].forEach(add);
@@ -132,6 +132,9 @@ export function residentBytes(model: Model): number {
   for (const adapter of model.adapters.values()) adapter.parameters.forEach(add);
   return sum;
 }
+
+/** Bytes that the largest batch so far was estimated at: onnxruntime keeps them for the next, so they are not free again. */
+const held = new WeakMap<Device, number>();
 
 /**
  * Whether to recompute activations for a batch of so many positions: kept where that fits into half of the free memory
@@ -156,7 +159,8 @@ export function chooseCheckpointing(model: Model, tokens: number): boolean {
     return activations + workspace;
   };
   if (backend === "webgpu") return beside(false) > 2e9;
-  const free = freeMemory();
+  const before = held.get(model.device) ?? 0, unused = freeMemory();
+  const free = unused === undefined ? undefined : unused + before;
   if (free !== undefined && beside(true) > free) {
     throw new UserError(
       `A batch of ${tokens} tokens needs about ${formatBytes(beside(true))} beside the weights, but only ${
@@ -164,7 +168,9 @@ export function chooseCheckpointing(model: Model, tokens: number): boolean {
       } are free: lower batchSize or maxLength.`,
     );
   }
-  return quantize !== undefined || free === undefined || beside(false) > free / 2;
+  const recompute = quantize !== undefined || free === undefined || beside(false) > free / 2;
+  held.set(model.device, Math.max(before, beside(recompute)));
+  return recompute;
 }
 
 /** Undefined where the system may not be asked (--allow-sys). */
