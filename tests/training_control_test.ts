@@ -208,6 +208,28 @@ for (const device of await devices()) {
     );
   });
 
+  test("gradients that are not finite stop the run too, though the loss is", async () => {
+    const model = attachLoRA(base, { r: 2, alpha: 1e30, quiet: true });
+    const optimizer = adamW(model, { learningRate: 1e-3 });
+    await refused(
+      "a huge alpha",
+      () => trainEpoch(model, batches.slice(0, 1), { optimizer, quiet: true }),
+      /^The gradients of step 1 have the norm (NaN|Infinity) \(rows 0\).*lower learning rate or alpha/,
+    );
+  });
+
+  test("steps done before an error are reported, and leave nothing behind", async () => {
+    const model = tuned(), optimizer = adamW(model, { learningRate: 1e-3 }), steps: number[] = [];
+    const onStep = ({ step }: StepReport) => void steps.push(step);
+    const before = device.memory().buffers, outside = batchOf([{ inputIds: [1, base.config.vocabSize] }]);
+    await refused(
+      "a token outside the vocabulary",
+      () => trainEpoch(model, [...batches.slice(0, 2), outside], { optimizer, onStep, quiet: true }),
+      /outside the model's vocabulary/,
+    );
+    assert.deepEqual([steps, device.memory().buffers], [[1, 2], before]);
+  });
+
   test("an optimizer of another model is refused before anything happens", async () => {
     const model = tuned(), other = adamW(tuned(), { learningRate: 1 }), before = await adapterOf(model);
     const train = () => trainEpoch(model, batches, { optimizer: other, quiet: true });

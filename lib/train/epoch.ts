@@ -69,7 +69,7 @@ const stepsPerReadback = 8;
  * Trains for one pass over the batches, in an order that `seed` decides (an array of batches is taken in its own order).
  *
  * @throws UserError when a loss is not finite, naming the step and its rows; the weights of the step before are kept
- *   on the CPU
+ *   on the CPU. Also when a step's gradients are not, after that step
  *
  * @example
  * ```ts
@@ -102,6 +102,9 @@ export async function trainEpoch(
       steps++;
     }
     await meter.settle();
+  } catch (error) {
+    await meter.settle().catch(() => {}); // the steps before the error are done: they are still reported
+    throw error;
   } finally {
     meter.endLine();
   }
@@ -188,6 +191,16 @@ function checkLoss(loss: number, group: Batch[], step: number): void {
   );
 }
 
+/** A finite loss can have gradients beyond float32. The update is done by then, and the next loss would tell too late. */
+function checkGradients(norm: number, group: Batch[], step: number): void {
+  if (Number.isFinite(norm)) return;
+  const rows = group.flatMap(({ rows }) => rows).join(", ");
+  throw new UserError(
+    `The gradients of step ${step} have the norm ${norm} (rows ${rows}), and the weights after it are not to be trusted: ` +
+      "start again with a lower learning rate or alpha, or look at those rows.",
+  );
+}
+
 interface PendingStep {
   step: number;
   learningRate: number;
@@ -216,6 +229,7 @@ function createMeter(model: Model, total: number, { onStep, quiet }: TrainOption
     done.forEach(({ step, learningRate, targets, group }, i) => {
       const mean = values[2 * i][0] / targets, gradNorm = Math.sqrt(values[2 * i + 1][0]);
       checkLoss(mean, group, step);
+      checkGradients(gradNorm, group, step);
       const count = group.reduce((sum, batch) => sum + batch.tokens, 0);
       lossSum += mean * targets;
       targetCount += targets;
