@@ -40,9 +40,12 @@ export function compiled(
 ): Promise<Program> {
   const cache = programs.get(device) ?? new Map<string, Promise<Program>>();
   programs.set(device, cache);
-  const found = cache.get(key) ?? device.compile(graph(), light ? { threads: 1 } : {});
-  cache.set(key, found);
-  return found;
+  const found = cache.get(key);
+  if (found) return found;
+  const made = device.compile(graph(), light ? { threads: 1 } : {});
+  cache.set(key, made);
+  made.catch(() => cache.delete(key)); // what failed for want of memory may succeed later
+  return made;
 }
 
 const signature = (tensors: Tensors) =>
