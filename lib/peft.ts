@@ -2,6 +2,7 @@
 import { join } from "@std/path";
 import { UserError } from "./errors.ts";
 import { writeFileAtomic } from "./formats/atomic.ts";
+import { exists } from "./formats/exists.ts";
 import { fileError } from "./formats/file_error.ts";
 import {
   openSafetensors,
@@ -70,12 +71,7 @@ export async function saveAdapter(
 
 async function refuseExisting(folder: string): Promise<void> {
   for (const file of [CONFIG, WEIGHTS]) {
-    const path = join(folder, file);
-    const found = await Deno.lstat(path).catch((error) => {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw fileError(error, path, "read");
-    });
-    if (found) {
+    if (await exists(join(folder, file))) {
       throw new UserError(
         `${folder} already holds an adapter: choose another folder, or replace it with { overwrite: true }.`,
       );

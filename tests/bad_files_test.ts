@@ -1,7 +1,9 @@
 // Files that are damaged, lie, or do not belong together: one clear sentence (a UserError), never a crash.
+import assert from "node:assert/strict";
 import { join } from "@std/path";
 import { openDevice } from "../lib/engine/open.ts";
 import { loadModel } from "../lib/models/load.ts";
+import { saveModel } from "../lib/models/save.ts";
 import { loadAdapter } from "../lib/peft.ts";
 import { referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";
@@ -42,7 +44,7 @@ const editJson = (name: string, fields: Record<string, unknown>) => async (folde
 
 /** Rewrites the header of model.safetensors. */
 const editHeader =
-  (edit: (header: Record<string, { shape: number[]; data_offsets: number[] }>) => unknown) =>
+  (edit: (header: Record<string, { shape: number[]; data_offsets: number[]; dtype?: string }>) => unknown) =>
   async (folder: string): Promise<void> => {
     const path = join(folder, "model.safetensors"), bytes = await Deno.readFile(path);
     const end = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
@@ -81,6 +83,7 @@ Deno.test("weights: truncated files and lying headers", async () => {
     ["offsets negative", editHeader((h) => h[norm].data_offsets[0] = -4), /impossible data offsets/],
     ["overlap", editHeader((h) => h[norm].data_offsets = [0, 128]), /overlaps/],
     ["absurd shape", editHeader((h) => h[norm].shape = [2 ** 40, 2 ** 40]), /impossible shape/],
+    ["whole numbers", editHeader((h) => h[norm].dtype = "I16"), /model\.norm\.weight is stored as I16/],
     ["wrong shape", editHeader((h) => h[norm].shape = [65]), /needs 130 bytes/],
     [
       "a tensor too few",
@@ -187,4 +190,17 @@ Deno.test("adapters: of another model, damaged, absent", async () => {
   for (const [what, change, pattern] of cases) {
     await withCopy(adapter, change, (copy) => refused(what, () => load(copy), pattern));
   }
+});
+
+Deno.test("a model is replaced only when that is asked for", async () => {
+  const model = await loadModel(tied, { device });
+  await withCopy(tied, () => Promise.resolve(), async (copy) => {
+    const config = await Deno.readTextFile(join(copy, "config.json"));
+    await refused("a model", () => saveModel(model, copy), /already holds a model \(config\.json\)/);
+    await Deno.remove(join(copy, "model.safetensors"));
+    await refused("a configuration", () => saveModel(model, copy), /already holds a model/);
+    assert.equal(await Deno.readTextFile(join(copy, "config.json")), config);
+    await saveModel(model, copy, { overwrite: true });
+    assert.notEqual(await Deno.readTextFile(join(copy, "config.json")), config);
+  });
 });

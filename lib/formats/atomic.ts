@@ -1,6 +1,7 @@
 // Files are written whole or not at all: into a temporary file beside the target, flushed to disk, then renamed over it.
 
 import { UserError } from "../errors.ts";
+import { exists } from "./exists.ts";
 import { fileError } from "./file_error.ts";
 
 /** What a file can be written from: bytes, text, or pieces that come one after another (so the whole never is in memory). */
@@ -53,11 +54,7 @@ function pieces(content: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint
 }
 
 async function refuseExisting(path: string): Promise<void> {
-  const exists = await Deno.lstat(path).then(() => true, (error) => {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw fileError(error, path, "read");
-  });
-  if (exists) {
+  if (await exists(path)) {
     throw new UserError(`${path} exists already: choose another name, or allow it to be overwritten.`);
   }
 }

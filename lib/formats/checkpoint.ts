@@ -2,6 +2,7 @@
 
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
+import { exists } from "./exists.ts";
 import { fileError } from "./file_error.ts";
 import { openSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.ts";
 
@@ -110,14 +111,4 @@ async function readIndex(path: string): Promise<Map<string, string>> {
     }
   }
   return new Map(entries as [string, string][]);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw fileError(error, path, "read");
-  }
 }

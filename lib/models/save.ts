@@ -2,6 +2,7 @@
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { exists } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
 import { toFloat16, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
 import type { ModelConfig } from "./config.ts";
@@ -31,6 +32,7 @@ export interface SaveModelOptions {
  */
 export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
   const { dtype = "float32", overwrite = false } = options;
+  if (!overwrite) await refuseExisting(folder);
   const tensors = new Map();
   for (const [name, weight] of model.weights) {
     if (weight.kind !== "dense") throw new UserError(`${name} is quantised; only dense models can be saved.`);
@@ -55,6 +57,17 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
     join(folder, "generation_config.json"),
     json({ bos_token_id: bosTokenId, eos_token_id: eosTokenIds, pad_token_id: padTokenId }),
   );
+}
+
+/** Weights in shards would be hidden by the new file, a configuration replaced. */
+async function refuseExisting(folder: string): Promise<void> {
+  for (const file of ["config.json", "model.safetensors", "model.safetensors.index.json"]) {
+    if (await exists(join(folder, file))) {
+      throw new UserError(
+        `${folder} already holds a model (${file}): choose another folder, or replace it with { overwrite: true }.`,
+      );
+    }
+  }
 }
 
 const classNames = {

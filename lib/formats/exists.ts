@@ -1,0 +1,18 @@
+// Whether something is already there, for those who must not replace it.
+
+import { fileError } from "./file_error.ts";
+
+/**
+ * Whether the path is taken, by a file, a folder or a link.
+ *
+ * @throws UserError when it may not be looked at
+ */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw fileError(error, path, "read");
+  }
+}
