@@ -113,6 +113,7 @@ async function loadWeights(
   const weights = new Map<string, Weight>();
   for (const [name, shape] of expected) {
     const parts = await bnbParts(checkpoint, name, shape);
+    if (parts) checkQuantizable(folder, name, shape);
     weights.set(
       name,
       parts
@@ -121,6 +122,18 @@ async function loadWeights(
     );
   }
   return weights;
+}
+
+/** bitsandbytes itself leaves everything else alone, and blocks that reach across rows have no kernel here. */
+function checkQuantizable(folder: string, name: string, shape: readonly number[]): void {
+  if (!isQuantizable(name)) {
+    throw new UserError(`${folder}: ${name} is quantised, but only the blocks' linear layers may be.`);
+  }
+  if (shape[1] % 64 !== 0) {
+    throw new UserError(
+      `${folder}: ${name} is quantised with rows of ${shape[1]} weights, no multiple of 64.`,
+    );
+  }
 }
 
 function checkNames(folder: string, expected: Map<string, readonly number[]>, { tensors }: Checkpoint): void {
@@ -146,6 +159,9 @@ async function loadTensor(
   const info = checkpoint.tensors.get(name)!;
   if (info.shape.join() !== shape.join()) {
     throw new UserError(`${name} is [${info.shape}] in the weights, but config.json implies [${shape}].`);
+  }
+  if (!["F64", "F32", "F16", "BF16"].includes(info.dtype)) {
+    throw new UserError(`${name} is stored as ${info.dtype}; weights must be F64, F32, F16 or BF16.`);
   }
   const bytes = await checkpoint.read(name);
   if (quantize === "nf4" && isQuantizable(name)) {

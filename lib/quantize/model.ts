@@ -46,7 +46,11 @@ export function quantizeWeight(
       `${name} has rows of ${width} weights; NF4 here needs a multiple of 64 (its block size).`,
     );
   }
-  return uploadNF4(device, quantizeNF4Data(data, { doubleQuant }), [out, width]);
+  try {
+    return uploadNF4(device, quantizeNF4Data(data, { doubleQuant }), [out, width]);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${name}: ${error.message}`) : error;
+  }
 }
 
 /**
