@@ -2,9 +2,6 @@
 
 import { UserError } from "../errors.ts";
 
-/** The dtypes, as safetensors names them, that hold floating-point numbers. */
-export type FloatDtype = "F64" | "F32" | "F16" | "BF16";
-
 /** float32 bits of every float16: 256 KB, made on first use; four times faster than converting one by one. */
 let float16Bits: Int32Array | undefined;
 

@@ -56,7 +56,7 @@ export interface Adapter {
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
-/** Settings of generation_config.json that ask for other than the defaults. */
+/** The token ids that generation_config.json names; its sampling settings are not taken over: `generate` is greedy unless told. */
 export interface GenerationConfig {
   /** Every token that ends an answer. */
   readonly eosTokenIds: readonly number[];

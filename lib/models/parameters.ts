@@ -7,10 +7,6 @@ import { nestedAbsmax } from "../engine/ops/nested_absmax.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { activeAdapter, type LoRAConfig, type Model, type Weight } from "./model.ts";
 
-/** PEFT's name of a LoRA matrix. */
-export const peftName = (module: string, matrix: "A" | "B"): string =>
-  `base_model.model.${module}.lora_${matrix}.weight`;
-
 /** The tensors of one weight, as inputs of a graph. */
 function weightTensors(name: string, weight: Weight): [string, Tensor][] {
   if (weight.kind === "dense") return [[name, weight.tensor]];
