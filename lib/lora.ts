@@ -60,7 +60,7 @@ export function attachLoRA(model: Model, options: LoRAOptions = {}): Model {
 /** Options made whole and checked against the model. */
 export function checkedConfig(config: ModelConfig, options: LoRAOptions): LoRAConfig {
   const { r = 8, alpha = 8, dropout = 0, targetModules = ["q_proj", "v_proj"], useRslora = false } = options;
-  if (!(alpha > 0)) throw new UserError(`LoRA's alpha is ${alpha}; it must be above 0.`);
+  if (!(alpha > 0 && alpha < Infinity)) throw new UserError(`LoRA's alpha is ${alpha}; it must be above 0.`);
   if (!(dropout >= 0 && dropout < 1)) {
     throw new UserError(`LoRA's dropout is ${dropout}; it must be at least 0 and below 1.`);
   }
