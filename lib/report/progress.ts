@@ -2,6 +2,7 @@
 import process from "node:process";
 import { formatBytes, formatDuration, formatNumber } from "./format.ts";
 import { processMemory } from "./memory.ts";
+import { inNotebook } from "./notebook.ts";
 
 /** Where progress is written; the default is standard error, so that a program's output stays clean. */
 export interface ProgressOutput {
@@ -135,12 +136,4 @@ function standardError(): ProgressOutput {
     },
     write: (text) => void process.stderr.write(text),
   };
-}
-
-function inNotebook(): boolean {
-  try {
-    return "Deno" in globalThis && typeof Deno.jupyter === "object"; // throws outside Deno's kernel
-  } catch {
-    return false;
-  }
 }

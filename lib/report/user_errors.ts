@@ -1,5 +1,6 @@
 // A user's mistake as one sentence on the terminal, without a stack trace.
 import { UserError } from "../errors.ts";
+import { inNotebook } from "./notebook.ts";
 
 /**
  * From here on a script that ends by a {@linkcode UserError} prints its sentence alone and exits with 1; every other error
@@ -19,13 +20,4 @@ export function showUserErrors(): void {
     console.error(event.reason.message);
     Deno.exit(1);
   });
-}
-
-/** Deno.jupyter is there everywhere, but throws outside a notebook. */
-function inNotebook(): boolean {
-  try {
-    return (Deno as { jupyter?: unknown }).jupyter !== undefined;
-  } catch {
-    return false;
-  }
 }
