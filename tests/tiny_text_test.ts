@@ -136,7 +136,13 @@ Deno.test("the tokenizer gives every text back, keeps digits apart and adds BOS"
   const messages = [{ role: "user", content: "What is a bond?" }];
   const prompt = tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
   assert.equal(prompt, "<s>### Question: What is a bond?\n\n### Answer:");
-  // Where a trained model is kept, its tokenizer is this one.
-  const kept = await Deno.readTextFile("examples/tiny/model/tokenizer.json").catch(() => undefined);
-  if (kept !== undefined) assert.equal(kept, files["tokenizer.json"]);
+  const kept = JSON.parse(await Deno.readTextFile("examples/tiny/model/tokenizer.json"));
+  assert.deepEqual(kept, JSON.parse(files["tokenizer.json"]), "the kept model was trained on other text");
+});
+
+Deno.test("the tokenizer's ids are those of the Rust library", async () => {
+  const tokenizer = await loadTokenizer("examples/tiny/model");
+  const rows: [string, number[]][] = JSON.parse(await Deno.readTextFile("tests/reference/tiny_bpe/ids.json"));
+  assert.equal(rows.length, 500);
+  for (const [text, ids] of rows) assert.deepEqual(tokenizer!.encode(text), ids, JSON.stringify(text));
 });
