@@ -75,17 +75,19 @@ export const attentionGradOp: OpDefinition<AttentionAttributes> = {
     const loop = chunkedQueries(context, inputs, node);
     const { body, chunk } = loop;
     const { node: add, i64 } = body.context;
+    // Added before what needs dO, these run after it: otherwise they would be kept from the forward pass on.
+    const zeros = context.node("Expand", [context.f32(0), context.node("Shape", [loop.keysFirst])]);
+    const o = chunk.perQuery(inputs[4]);
     const dO = chunk.perQuery(inputs[6]);
     const p = add("Softmax", [chunk.scores()], { axis: -1 });
     const dV = add("ms.FusedMatMul", [p, dO], { transA: 1 });
     const dP = add("ms.FusedMatMul", [dO, chunk.v], { transB: 1 });
-    const rowSum = add("ReduceSum", [add("Mul", [dO, chunk.perQuery(inputs[4])]), i64([-1])], {
+    const rowSum = add("ReduceSum", [add("Mul", [dO, o]), i64([-1])], {
       keepdims: 1,
     });
     const dS = add("Mul", [p, add("Sub", [dP, rowSum])]);
     const dQ = add("ms.FusedMatMul", [dS, chunk.k], { alpha: { float: scale } });
     const dK = add("ms.FusedMatMul", [dS, chunk.q], { transA: 1, alpha: { float: scale } });
-    const zeros = context.node("Expand", [context.f32(0), context.node("Shape", [loop.keysFirst])]);
     const [sumK, sumV, stackedQ] = loop.run([{ from: zeros, add: dK }, { from: zeros, add: dV }], [dQ]);
     return [loop.join(stackedQ), loop.headsLast(sumK), loop.headsLast(sumV)];
   },

@@ -79,8 +79,11 @@ export const gatedActivationGradOp: OpDefinition<GatedAttributes> = {
   gradient: "none",
   onnx(context, [gate, up, dy], { attributes }) {
     const kind = attributes.kind as Activation;
-    const dGate = context.node("Mul", [context.node("Mul", [dy, up]), derivative(context, gate, kind)]);
-    return [dGate, context.node("Mul", [dy, activation(context, gate, kind)])];
+    // onnxruntime goes depth first, to the input whose node was added last: what needs no dy is added before what does,
+    // or else it would run in the forward pass already and be kept until here.
+    const slope = derivative(context, gate, kind), act = activation(context, gate, kind);
+    const dGate = context.node("Mul", [context.node("Mul", [dy, up]), slope]);
+    return [dGate, context.node("Mul", [dy, act])];
   },
   webgpu: gatedActivationGradOnGpu,
   samples: kinds.map((kind) => ({
