@@ -3,13 +3,13 @@ import type { Device } from "../lib/engine/device.ts";
 import { openDevice } from "../lib/engine/open.ts";
 import { UserError } from "../lib/errors.ts";
 
-/** The CPU first. Without any adapter it is alone, and says so: nothing is skipped in silence. */
+/** The CPU first. Without any adapter it is alone, and says so; FINTUNE_REQUIRE_GPU makes that an error. */
 export async function devices(): Promise<Device[]> {
   const cpu = await openDevice({ backend: "cpu" });
   try {
     return [cpu, await openDevice({ backend: "webgpu", gpu: await dawn() })];
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || Deno.env.get("FINTUNE_REQUIRE_GPU")) throw error;
     console.warn(`WebGPU is not tested here: ${error.message}`);
     return [cpu];
   }
