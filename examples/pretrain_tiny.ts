@@ -25,18 +25,20 @@ import { takeText } from "./tiny/text.ts";
 /** A document as it is: nothing is asked and nothing is answered. */
 const plainText: Prompt = { name: "plain text", question: () => "", answer: (row) => row.text };
 
-/** Trains in memory and writes the model at the end, so that a broken run leaves the old one alone. */
+/** Writes into `out` only at the end, so that a broken run leaves the old model alone. */
 async function pretrain(out: string, tokens: number, maxSteps?: number): Promise<void> {
-  await Deno.mkdir(out, { recursive: true });
-  for (const [name, content] of Object.entries(tinyTokenizerFiles())) {
-    await Deno.writeTextFile(join(out, name), content);
-  }
-  const model = await initModel(parseConfig(tinyConfig), {
-    seed: textSeed,
-    tokenizer: await loadTokenizer(out),
-  });
+  const files = tinyTokenizerFiles(), work = await Deno.makeTempDir();
+  await writeFiles(work, files);
+  const tokenizer = await loadTokenizer(work);
+  await Deno.remove(work, { recursive: true });
+  const model = await initModel(parseConfig(tinyConfig), { seed: textSeed, tokenizer });
   await train(model, tokens, maxSteps);
   await saveModel(model, out, { dtype: "float16", overwrite: true });
+  await writeFiles(out, files);
+}
+
+async function writeFiles(folder: string, files: Record<string, string>): Promise<void> {
+  for (const [name, content] of Object.entries(files)) await Deno.writeTextFile(join(folder, name), content);
 }
 
 async function train(model: Model, tokens: number, maxSteps?: number): Promise<void> {

@@ -1,8 +1,9 @@
 // estimateMemory against the peak of a process that really trains, in both ways, and against the GPU's buffers.
 import assert from "node:assert/strict";
 import { fromFileUrl } from "@std/path";
-import { chooseCheckpointing } from "../lib/models/memory.ts";
+import { checkMemory, chooseCheckpointing } from "../lib/models/memory.ts";
 import { attachLoRA, estimateMemory, formatBytes, initModel, openDevice, parseConfig } from "../mod.ts";
+import { refused } from "./refused.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 const config = (vocabulary: number, hidden: number, inner: number, layers: number) => ({
@@ -85,4 +86,11 @@ Deno.test("too little memory is named; what earlier batches hold counts as free 
   } finally {
     Deno.systemMemoryInfo = systemMemoryInfo;
   }
+});
+
+Deno.test("weights that no memory holds are refused before they are read, with what to do", async () => {
+  const huge = parseConfig(config(100_000, 16384, 53248, 1000));
+  await refused("f32", () => checkMemory("m", huge, {}), /weights take about .* TB.*quantize: "nf4" \(about/);
+  await refused("NF4", () => checkMemory("m", huge, { quantize: "nf4" }), /choose a smaller model\.$/);
+  checkMemory("m", parseConfig(sizes.cpu.json), {});
 });

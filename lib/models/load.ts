@@ -11,6 +11,7 @@ import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
 import { readOptionalJson } from "../text/files.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { type ModelConfig, parameterShapes, parseConfig } from "./config.ts";
+import { checkMemory } from "./memory.ts";
 import type { GenerationConfig, Model, Weight } from "./model.ts";
 
 /** Options of {@linkcode loadModel}. */
@@ -68,6 +69,8 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
   const device = options.device ?? await defaultDevice();
   const checkpoint = await openCheckpoint(name);
   try {
+    const prequantised = [...checkpoint.tensors.keys()].some(isBnbPart);
+    if (device.backend === "cpu" && !prequantised) checkMemory(name, config, options);
     const weights = await loadWeights(name, config, checkpoint, device, options);
     const generation = await loadGenerationConfig(name, config, tokenizer);
     return { name, config, device, weights, tokenizer, generation, adapters: new Map() };

@@ -1,5 +1,5 @@
 // How much memory training takes, from config.json alone; and with it the choice between keeping and recomputing.
-import { freemem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import type { Device } from "../engine/device.ts";
 import { byteLength, type Tensor } from "../engine/tensor.ts";
 import { UserError } from "../errors.ts";
@@ -177,6 +177,38 @@ export function chooseCheckpointing(model: Model, tokens: number): boolean {
 function freeMemory(): number | undefined {
   try {
     return globalThis.Deno?.systemMemoryInfo().available ?? freemem();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Refuses weights that the machine's memory cannot hold at all, before a byte of them is read. What is free at the moment is
+ * no measure here: the system makes room, and reports differ between systems.
+ */
+export function checkMemory(
+  name: string,
+  config: ModelConfig,
+  options: Pick<MemoryOptions, "quantize" | "doubleQuant">,
+): void {
+  const weights = (quantize: "nf4" | undefined) =>
+    estimateMemory(config, { ...options, quantize, tokens: 1, r: 1 }).weights;
+  const total = totalMemory(), needed = weights(options.quantize);
+  if (total === undefined || needed <= total) return;
+  const advice = options.quantize
+    ? "choose a smaller model"
+    : `load it with quantize: "nf4" (about ${formatBytes(weights("nf4"))}), or choose a smaller model`;
+  throw new UserError(
+    `${name}: the weights take about ${formatBytes(needed)}, but this machine has ${
+      formatBytes(total)
+    } of memory: ${advice}.`,
+  );
+}
+
+/** Undefined where the system may not be asked (--allow-sys). */
+function totalMemory(): number | undefined {
+  try {
+    return globalThis.Deno?.systemMemoryInfo().total ?? totalmem();
   } catch {
     return undefined;
   }

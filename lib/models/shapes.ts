@@ -112,7 +112,8 @@ function matcher(modules: string[], targets: LoRASize["targetModules"]): (module
   if (targets.length === 0) throw new UserError("LoRA needs at least one target module.");
   for (const target of targets) {
     if (modules.some((module) => matches(module, target))) continue;
-    const known = [...new Set(modules.map((module) => module.split(".").at(-1)))].join(", ");
+    const names = modules.filter((module) => module !== "lm_head").map((module) => module.split(".").at(-1));
+    const known = [...new Set(names)].join(", ");
     throw new UserError(`target module "${target}" names no linear layer of this model, which has ${known}.`);
   }
   return (module) => targets.some((target) => matches(module, target));

@@ -58,6 +58,12 @@ export function quantizeWeight(
  * (its dense weights are freed), unless `keep` is set.
  */
 export async function quantizeModel(model: Model, options: QuantizeOptions): Promise<Model> {
+  const linear = [...model.weights].filter(([name]) => isQuantizable(name));
+  if (linear.every(([, { kind }]) => kind === "nf4")) {
+    throw new UserError(
+      `${model.name} is quantised already; load it unquantised to quantise it in another way.`,
+    );
+  }
   const { device } = model;
   const weights = options.keep ? new Map(model.weights) : model.weights as Map<string, Weight>;
   for (const [name, weight] of weights) {
