@@ -1,25 +1,9 @@
 // NF4 in WGSL: the 16 levels in workgroup memory (a dynamic index into a constant would go to slow private memory), and
 // four codes to four numbers.
 // Layout (bitsandbytes'): element 2i is the high nibble of byte i, 2i + 1 the low one; 64 elements share an absmax.
+import { NF4_LEVELS } from "../lib/engine/nf4/levels.ts";
 
-const levels = [
-  -1,
-  -0.6961928009986877,
-  -0.5250730514526367,
-  -0.39491748809814453,
-  -0.28444138169288635,
-  -0.18477343022823334,
-  -0.09105003625154495,
-  0,
-  0.07958029955625534,
-  0.16093020141124725,
-  0.24611230194568634,
-  0.33791524171829224,
-  0.44070982933044434,
-  0.5626170039176941,
-  0.7229568362236023,
-  1,
-];
+const levels = [...NF4_LEVELS];
 
 /** `levels[16]`, filled by 16 invocations; a barrier must follow. `levelsOf` takes four codes from the low 16 bits. */
 export const levelsNF4 = `
