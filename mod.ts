@@ -76,13 +76,8 @@ export {
   type Schedule,
   type ScheduleOptions,
 } from "./lib/train/schedule.ts";
-export {
-  type EpochReport,
-  evaluateLoss,
-  type StepReport,
-  trainEpoch,
-  type TrainOptions,
-} from "./lib/train/epoch.ts";
+export { type EpochReport, evaluateLoss, trainEpoch, type TrainOptions } from "./lib/train/epoch.ts";
+export type { StepReport } from "./lib/train/optimizer_step.ts";
 export { type GradientOptions, type Gradients, gradients, logits, type Matrix } from "./lib/train/inspect.ts";
 export type { DropoutKey } from "./lib/train/inputs.ts";
 export { generate, type GenerateOptions, streamText } from "./lib/generate/generate.ts";

@@ -5,11 +5,22 @@ import { batchOf, type TokenRow } from "../lib/data/batch.ts";
 import { openSafetensors, toFloat32 } from "../lib/formats/safetensors.ts";
 import type { Model } from "../lib/models/model.ts";
 import { adamW } from "../lib/train/adamw.ts";
-import { type StepReport, trainEpoch } from "../lib/train/epoch.ts";
+import { trainEpoch } from "../lib/train/epoch.ts";
+import type { StepReport } from "../lib/train/optimizer_step.ts";
 import type { Schedule } from "../lib/train/schedule.ts";
 
 export const referenceFolder = (name: string): string =>
   fromFileUrl(new URL(`./reference/${name}`, import.meta.url));
+
+/** Random models with an adapter, each with what sets its family apart (tests/reference/README.md). */
+export const families = [
+  "llama_tied",
+  "llama_rope3",
+  "llama_headdim",
+  "qwen2_bias",
+  "mistral_window",
+  "gemma_scaled",
+];
 
 /** Losses and norms of the steps of one run. */
 export interface Trace {

@@ -8,7 +8,8 @@ import { attachLoRA } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { type Model, trainableParameters } from "../lib/models/model.ts";
 import { adamW } from "../lib/train/adamw.ts";
-import { evaluateLoss, type StepReport, trainEpoch } from "../lib/train/epoch.ts";
+import { evaluateLoss, trainEpoch } from "../lib/train/epoch.ts";
+import type { StepReport } from "../lib/train/optimizer_step.ts";
 import { linearSchedule } from "../lib/train/schedule.ts";
 import { devices } from "./devices.ts";
 import { assertClose, referenceFolder } from "./references.ts";
@@ -185,7 +186,9 @@ for (const device of await devices()) {
       await refused(
         `${poison}`,
         () => train([...batches.slice(0, 2), bad, batches[2]]),
-        /^The loss of step 3 is (NaN|-?Infinity) \(rows 17, 4\): usually the learning rate is too high; lower it, or/,
+        device.backend === "cpu"
+          ? /^The loss of step 3 is (NaN|-?Infinity) \(row 4\), from that row alone, the other 1 of the batch being sound/
+          : /^The loss of step 3 is (NaN|-?Infinity) \(rows 17, 4\): usually the learning rate is too high; lower it, or/,
       );
       assert.deepEqual(reports.map(({ step }) => step), [1, 2]);
       assert.equal(device.memory().buffers, before, "nothing is left behind");
@@ -204,18 +207,23 @@ for (const device of await devices()) {
     await refused(
       "a huge learning rate",
       () => trainEpoch(model, batches, { optimizer, quiet: true }),
-      /^The loss of step [23] is (NaN|-?Infinity) \(rows [12]\)/,
+      /^The loss of step [23] is (NaN|-?Infinity) \(row [12]\)/,
     );
   });
 
   test("gradients that are not finite stop the run too, though the loss is", async () => {
     const model = attachLoRA(base, { r: 2, alpha: 1e30, quiet: true });
-    const optimizer = adamW(model, { learningRate: 1e-3 });
+    const optimizer = adamW(model, { learningRate: 1e-3 }), before = await adapterOf(model);
+    const { buffers } = device.memory();
     await refused(
       "a huge alpha",
       () => trainEpoch(model, batches.slice(0, 1), { optimizer, quiet: true }),
-      /^The gradients of step 1 have the norm (NaN|Infinity) \(rows 0\).*lower learning rate or alpha/,
+      /^The gradients of step 1 have the norm (NaN|Infinity) \(row 0\), .*lower learning rate or alpha/,
     );
+    if (device.backend === "cpu") {
+      assert.deepEqual([await adapterOf(model), optimizer.steps], [before, 0], "nothing has changed");
+      assert.equal(device.memory().buffers, buffers);
+    }
   });
 
   test("steps done before an error are reported, and leave nothing behind", async () => {

@@ -33,10 +33,11 @@ export interface Optimizer {
   learningRate(): number;
   /**
    * Applies gradients and frees them. Returns their global norm before clipping, squared, as f32[1]; the caller frees it.
+   * Where it is not finite, the CPU changes nothing and counts no step (a GPU would have to be waited for).
    */
   step(gradients: ReadonlyMap<string, Tensor>, maxGradNorm: number): Promise<Tensor>;
-  /** Continues from a saved state: moments are copied in, `steps` set. */
-  restore(steps: number, moments: ReadonlyMap<string, { m: Float32Array; v: Float32Array }>): void;
+  /** Continues from a saved state: sets `steps`. The moments are overwritten where they lie (`device.update`). */
+  restore(steps: number): void;
 }
 
 /**
@@ -75,6 +76,10 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
     learningRate: () => schedule(steps),
     async step(gradients, maxGradNorm) {
       const normSquared = await globalNorm(device, [...gradients.values()]);
+      if (device.backend === "cpu" && !Number.isFinite((normSquared.storage as Float32Array)[0])) {
+        device.free(...gradients.values());
+        return normSquared;
+      }
       const t = steps + 1;
       const numbers = [
         schedule(steps),
@@ -95,13 +100,7 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
       steps = t;
       return normSquared;
     },
-    restore(done, saved) {
-      for (const [name, { m, v }] of moments) {
-        const from = saved.get(name);
-        if (!from) throw new UserError(`The saved optimizer state has nothing for ${name}.`);
-        device.update(m, from.m);
-        device.update(v, from.v);
-      }
+    restore(done) {
       steps = done;
     },
   };

@@ -1,28 +1,20 @@
 // One pass over the batches: gradients, accumulation, clipping, the optimizer's step; and the loss on held-out rows.
 import type { Batch } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
-import type { Tensor } from "../engine/tensor.ts";
 import { UserError } from "../errors.ts";
-import { chooseCheckpointing } from "../models/memory.ts";
 import type { Model } from "../models/model.ts";
 import { progressLine } from "../report/progress.ts";
 import type { Optimizer } from "./adamw.ts";
 import { checkBatch } from "./inspect.ts";
-import { batchLoss, lossAndGradients, sum } from "./step.ts";
-
-/** One optimizer step, as `onStep` receives it. */
-export interface StepReport {
-  /** Optimizer steps done, counted from 1 over all epochs. */
-  step: number;
-  /** Mean over the trained positions of the step. */
-  loss: number;
-  /** Global norm of the gradients, before clipping. */
-  gradNorm: number;
-  /** Of this step. */
-  learningRate: number;
-  /** Real (unpadded) tokens of the step. */
-  tokens: number;
-}
+import {
+  checkSettings,
+  createMeter,
+  groups,
+  inOrder,
+  optimizerStep,
+  type StepReport,
+} from "./optimizer_step.ts";
+import { batchLoss } from "./step.ts";
 
 /** Options of {@linkcode trainEpoch}. */
 export interface TrainOptions {
@@ -36,6 +28,8 @@ export interface TrainOptions {
   maxGradNorm?: number;
   /** Recompute activations (less memory) or keep them (faster); default: keep them where the estimate fits. */
   checkpointing?: boolean;
+  /** Batches of this epoch that are done already, as `resumeTraining` tells; default 0. */
+  skipBatches?: number;
   /** Stop after so many steps of this epoch. */
   maxSteps?: number;
   /** Called once for every step, in order; on a GPU a few steps late, so that nothing waits. */
@@ -62,14 +56,11 @@ export interface EpochReport {
   stopped: boolean;
 }
 
-/** A GPU's results are read back so many steps at a time: each round trip costs 10 ms or more. */
-const stepsPerReadback = 8;
-
 /**
  * Trains for one pass over the batches, in an order that `seed` decides (an array of batches is taken in its own order).
  *
  * @throws UserError when a loss is not finite, naming the step and its rows; the weights of the step before are kept
- *   on the CPU. Also when a step's gradients are not, after that step
+ *   on the CPU. Also when a step's gradients are not: on a GPU after that step
  *
  * @example
  * ```ts
@@ -88,17 +79,23 @@ export async function trainEpoch(
   batches: Batches | readonly Batch[],
   options: TrainOptions,
 ): Promise<EpochReport> {
-  const { seed = 0, gradientAccumulationSteps = 1, maxSteps = Infinity, signal } = options;
-  checkOptions(model, options);
+  const { seed = 0, gradientAccumulationSteps = 1, maxSteps = Infinity, skipBatches = 0 } = options;
+  const { signal, optimizer, onStep, quiet } = options;
+  checkSettings(model, options);
   if (batches.length === 0) throw new UserError("There are no batches to train on.");
-  const ordered = "shuffle" in batches ? batches.shuffle(seed) : batches;
-  const total = Math.min(maxSteps, Math.ceil(ordered.length / gradientAccumulationSteps));
-  const meter = createMeter(model, total, options);
+  if (!(Number.isInteger(skipBatches) && skipBatches >= 0 && skipBatches <= batches.length)) {
+    throw new UserError(
+      `skipBatches is ${skipBatches}; it must be a whole number from 0 to ${batches.length}.`,
+    );
+  }
+  const total = Math.min(maxSteps, Math.ceil((batches.length - skipBatches) / gradientAccumulationSteps));
+  const line = progressLine({ total, label: "training", quiet });
+  const meter = createMeter(model, { line, onStep, stepsBefore: optimizer.steps });
   let steps = 0;
   try {
-    for (const group of groups(ordered, gradientAccumulationSteps)) {
+    for (const group of groups(inOrder(batches, seed), gradientAccumulationSteps, skipBatches)) {
       if (steps >= total || signal?.aborted) break;
-      await step(model, group, options, meter);
+      await meter.add(await optimizerStep(model, group, options));
       steps++;
     }
     await meter.settle();
@@ -106,151 +103,11 @@ export async function trainEpoch(
     await meter.settle().catch(() => {}); // the steps before the error are done: they are still reported
     throw error;
   } finally {
-    meter.endLine();
+    line.finish();
   }
-  return { ...meter.summary(), steps, stopped: steps < total };
-}
-
-function checkOptions(
-  model: Model,
-  { optimizer, gradientAccumulationSteps = 1, maxGradNorm = 1, maxSteps = Infinity }: TrainOptions,
-): void {
-  if (optimizer.model !== model) {
-    throw new UserError("The optimizer was made for another model: pass the one that adamW was given.");
-  }
-  if (!(Number.isInteger(gradientAccumulationSteps) && gradientAccumulationSteps > 0)) {
-    throw new UserError(
-      `gradientAccumulationSteps is ${gradientAccumulationSteps}; it must be a whole number from 1 on.`,
-    );
-  }
-  if (!(maxSteps === Infinity || (Number.isInteger(maxSteps) && maxSteps > 0))) {
-    throw new UserError(`maxSteps is ${maxSteps}; it must be a whole number from 1 on.`);
-  }
-  if (!(maxGradNorm >= 0)) {
-    throw new UserError(
-      `maxGradNorm is ${maxGradNorm}; it must be at least 0 (0: gradients are never clipped).`,
-    );
-  }
-}
-
-function* groups(batches: Iterable<Batch>, size: number): Generator<Batch[]> {
-  let group: Batch[] = [];
-  for (const batch of batches) {
-    group.push(batch);
-    if (group.length === size) {
-      yield group;
-      group = [];
-    }
-  }
-  if (group.length > 0) yield group;
-}
-
-async function step(model: Model, group: Batch[], options: TrainOptions, meter: Meter): Promise<void> {
-  const { optimizer, seed = 0, maxGradNorm = 1 } = options;
-  const { device } = model;
-  const targets = group.reduce((count, { targetIds }) => count + targetIds.length, 0);
-  let loss: Tensor | undefined;
-  let gradients: Map<string, Tensor> | undefined;
-  for (const batch of group) checkBatch(model, batch);
-  for (const batch of group) {
-    const checkpointing = options.checkpointing ?? chooseCheckpointing(model, batch.inputIds.length);
-    const result = await lossAndGradients(model, batch, {
-      lossScale: 1 / targets,
-      checkpointing,
-      dropout: { seed, step: optimizer.steps },
-    });
-    loss = loss ? await sum(device, loss, result.loss) : result.loss;
-    gradients = gradients ? await addAll(model, gradients, result.gradients) : result.gradients;
-  }
-  if (device.backend === "cpu") {
-    const mean = (loss!.storage as Float32Array)[0] / targets;
-    if (!Number.isFinite(mean)) device.free(loss!, ...gradients!.values());
-    checkLoss(mean, group, optimizer.steps + 1);
-  }
-  const learningRate = optimizer.learningRate();
-  const normSquared = await optimizer.step(gradients!, maxGradNorm);
-  device.flush();
-  await meter.add({ step: optimizer.steps, learningRate, targets, group, loss: loss!, normSquared });
-}
-
-async function addAll(
-  model: Model,
-  a: Map<string, Tensor>,
-  b: Map<string, Tensor>,
-): Promise<Map<string, Tensor>> {
-  const added = new Map<string, Tensor>();
-  for (const [name, tensor] of a) added.set(name, await sum(model.device, tensor, b.get(name)!));
-  return added;
-}
-
-function checkLoss(loss: number, group: Batch[], step: number): void {
-  if (Number.isFinite(loss)) return;
-  const rows = group.flatMap(({ rows }) => rows).join(", ");
-  throw new UserError(
-    `The loss of step ${step} is ${loss} (rows ${rows}): usually the learning rate is too high; lower it, or look at those rows.`,
-  );
-}
-
-/** A finite loss can have gradients beyond float32. The update is done by then, and the next loss would tell too late. */
-function checkGradients(norm: number, group: Batch[], step: number): void {
-  if (Number.isFinite(norm)) return;
-  const rows = group.flatMap(({ rows }) => rows).join(", ");
-  throw new UserError(
-    `The gradients of step ${step} have the norm ${norm} (rows ${rows}), and the weights after it are not to be trusted: ` +
-      "start again with a lower learning rate or alpha, or look at those rows.",
-  );
-}
-
-interface PendingStep {
-  step: number;
-  learningRate: number;
-  targets: number;
-  group: Batch[];
-  loss: Tensor;
-  normSquared: Tensor;
-}
-
-type Meter = ReturnType<typeof createMeter>;
-
-/** Collects the steps' results, reads them back a few at a time, and reports them. */
-function createMeter(model: Model, total: number, { onStep, quiet }: TrainOptions) {
-  const { device } = model;
-  const started = performance.now();
-  const line = progressLine({ total, label: "training", quiet });
-  const pending: PendingStep[] = [];
-  let lossSum = 0, targetCount = 0, tokens = 0, steps = 0;
-  const seconds = () => (performance.now() - started) / 1000;
-
-  const settle = async () => {
-    if (pending.length === 0) return;
-    const done = pending.splice(0), tensors = done.flatMap(({ loss, normSquared }) => [loss, normSquared]);
-    const values = await device.read(...tensors);
-    device.free(...tensors);
-    done.forEach(({ step, learningRate, targets, group }, i) => {
-      const mean = values[2 * i][0] / targets, gradNorm = Math.sqrt(values[2 * i + 1][0]);
-      checkLoss(mean, group, step);
-      checkGradients(gradNorm, group, step);
-      const count = group.reduce((sum, batch) => sum + batch.tokens, 0);
-      lossSum += mean * targets;
-      targetCount += targets;
-      tokens += count;
-      steps++;
-      onStep?.({ step, loss: mean, gradNorm, learningRate, tokens: count });
-      line.update({ step: steps, loss: mean, tokensPerSecond: tokens / seconds() });
-    });
-  };
-  return {
-    settle,
-    async add(step: PendingStep) {
-      pending.push(step);
-      if (device.backend === "cpu" || pending.length >= stepsPerReadback) await settle();
-    },
-    endLine: line.finish,
-    summary() {
-      const elapsed = seconds();
-      return { loss: lossSum / targetCount, tokens, tokensPerSecond: tokens / elapsed, seconds: elapsed };
-    },
-  };
+  const { lossSum, targets, tokens } = meter.totals, seconds = meter.seconds();
+  const tokensPerSecond = tokens / seconds;
+  return { loss: lossSum / targets, steps, tokens, tokensPerSecond, seconds, stopped: steps < total };
 }
 
 /**

@@ -2,6 +2,8 @@
 import type { Batch } from "../data/batch.ts";
 import { lowbias32 } from "../engine/ops/dropout.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import type { ModelConfig } from "../models/config.ts";
+import { firstSeen } from "../models/decoder.ts";
 import { activeAdapter, headName, type Model } from "../models/model.ts";
 import { rotaryTables } from "../models/rotary.ts";
 import type { TrainingSetup } from "./graphs.ts";
@@ -35,6 +37,11 @@ function tokenKeys({ rowOf, positions }: Batch, { seed, step }: DropoutKey): Int
   );
 }
 
+/** The keys that each query sees, [tokens * 2], after the model's sliding window. */
+export function seenRanges(ranges: Int32Array, config: ModelConfig): Int32Array {
+  return ranges.map((bound, i) => i % 2 ? bound : firstSeen(bound, ranges[i + 1], config));
+}
+
 export function uploadBatch(model: Model, batch: Batch, lossScale: number, drop?: DropoutKey): BatchInputs {
   const { config, device } = model;
   const owned: Tensor[] = [];
@@ -59,7 +66,7 @@ export function uploadBatch(model: Model, batch: Batch, lossScale: number, drop?
     inputIds: upload(batch.inputIds, tokens),
     shared: {
       positions: upload(batch.positions, tokens),
-      ranges: upload(batch.ranges, tokens, 2),
+      ranges: upload(seenRanges(batch.ranges, config), tokens, 2),
       cos,
       sin,
       ...(dropping ? { tokenKeys: upload(tokenKeys(batch, drop), tokens) } : {}),
