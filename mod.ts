@@ -107,3 +107,10 @@ export {
   type ProgressOutput,
   type ProgressUpdate,
 } from "./lib/report/progress.ts";
+export {
+  type LogEntry,
+  openRunLog,
+  readRunLog,
+  type RunLog,
+  type RunLogOptions,
+} from "./lib/report/run_log.ts";
