@@ -1,4 +1,4 @@
-// y[c] = sum over rows r of x[r, c], in order. Layout: x [rows, D], y [D]. One thread a channel; for few rows.
+// y[c] = sum over rows r of x[r, c], in order. Layout: x [rows, D], y [D]. One thread a channel: rows are read side by side.
 struct Shape { rows: u32, width: u32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

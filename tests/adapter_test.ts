@@ -14,6 +14,7 @@ import { gradients, logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
 import {
   assertClose,
+  families,
   readCases,
   readExpected,
   readJson,
@@ -37,7 +38,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 for (const device of await devices()) {
   const load = (name: string) => loadModel(folderOf(name, "model"), { device });
 
-  for (const name of ["llama_tied", "llama_rope3", "llama_headdim"]) {
+  for (const name of families) {
     Deno.test(`${device.backend}: ${name}: PEFT's adapter gives PEFT's logits and gradients`, async () => {
       const model = await loadAdapter(await load(name), folderOf(name, "adapter"));
       const cases = await readCases(name), expected = await readExpected(name);

@@ -12,7 +12,7 @@ import { saveModel } from "../lib/models/save.ts";
 import { loadAdapter } from "../lib/peft.ts";
 import { logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
-import { readCases, referenceFolder } from "./references.ts";
+import { families, readCases, referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";
 
 interface GenerationCases {
@@ -24,7 +24,6 @@ interface GenerationCases {
   repetition: { repetitionPenalty: number; noRepeatNgramSize: number; greedy: number[][] };
 }
 
-const families = ["llama_tied", "llama_rope3", "llama_headdim"];
 const questions = ["What is a bond?", "Rate?", "### Question: Compare stocks and bonds.\n\n### Answer:"];
 
 /** A model folder with weights of our own and a tokenizer of 400 tokens; `positions` in all. */

@@ -10,6 +10,7 @@ import { gradients, logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
 import {
   assertClose,
+  families,
   readCases,
   readExpected,
   readJson,
@@ -23,7 +24,7 @@ for (const device of await devices()) {
   const load = (name: string, dtype?: "f32") =>
     loadModel(join(referenceFolder(name), "model"), { device, dtype });
 
-  for (const name of ["llama_tied", "llama_rope3", "llama_headdim"]) {
+  for (const name of families) {
     Deno.test(`${device.backend}: ${name}: logits and losses as transformers`, async () => {
       const model = await load(name), cases = await readCases(name), expected = await readExpected(name);
       assert.equal(countTrainable(model).total, cases.parameters);

@@ -20,6 +20,7 @@ import { devices } from "./devices.ts";
 import {
   assertClose,
   assertTrace,
+  families,
   readCases,
   readJson,
   referenceFolder,
@@ -49,7 +50,7 @@ for (const device of await devices()) {
     return (await device.read(...tensors)).map((data) => data.slice() as Float32Array);
   };
 
-  for (const name of ["llama_tied", "llama_rope3", "llama_headdim"]) {
+  for (const name of families) {
     Deno.test(`${device.backend}: ${name}: 20 AdamW steps as PyTorch's`, async () => {
       const { rows, training } = await readCases(name), trace = training.warmupFromFirstStep as Trace;
       const rates: Schedule = (step) => trace.learningRates[step];

@@ -2,6 +2,7 @@
 // are built into it, and says once what that changes.
 import type { Program } from "../engine/device.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { firstSeen } from "../models/decoder.ts";
 import { tensorsUnder, typesOf } from "../models/parameters.ts";
 import { kinds, type PromptBatch, slotInput, type Tensors, upload } from "./batch.ts";
 import type { Slot } from "./cache.ts";
@@ -60,11 +61,13 @@ export async function decodeStep(
   return logits;
 }
 
-/** Each stream sees what the cache holds before its slot. */
+/** Each stream sees what the cache holds before its slot, or the window's part of it. */
 function positionInputs(batch: PromptBatch, slots: readonly Slot[]): Tensors {
+  const { config } = batch.model;
+  const seen = slots.map(({ position }) => [firstSeen(0, position + 1, config), position]);
   return {
     positions: upload(batch, slots.map(({ position }) => position)),
-    ranges: upload(batch, slots.flatMap(({ position }) => [0, position]), slots.length, 2),
+    ranges: upload(batch, seen.flat(), slots.length, 2),
   };
 }
 

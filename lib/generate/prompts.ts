@@ -1,5 +1,6 @@
 // Reading the prompts: all of them at once through the blocks, behind one another and without padding.
 import type { Tensor } from "../engine/tensor.ts";
+import { firstSeen } from "../models/decoder.ts";
 import { denseTensor, tensorsUnder, typesOf } from "../models/parameters.ts";
 import { embedGraph } from "../train/graphs.ts";
 import { headTensors } from "../train/step.ts";
@@ -16,7 +17,10 @@ export async function readPrompts(batch: PromptBatch): Promise<Tensor> {
     prompt.map((_, position): Slot => ({ stream, position }))
   );
   cache.reserve(Math.max(...prompts.map(({ length }) => length)) + 1);
-  const ranges = slots.flatMap(({ stream, position }) => [starts[stream], starts[stream] + position + 1]);
+  const ranges = slots.flatMap(({ stream, position }) => {
+    const end = starts[stream] + position + 1;
+    return [firstSeen(starts[stream], end, model.config), end];
+  });
   const inputs: Tensors = {
     positions: upload(batch, slots.map(({ position }) => position)),
     ranges: upload(batch, ranges, slots.length, 2),

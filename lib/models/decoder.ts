@@ -61,3 +61,8 @@ export function norm(x: Value, { weight }: Pick<Layer, "weight">, name: string, 
 export function headShape({ numAttentionHeads, numKeyValueHeads, headDim }: ModelConfig) {
   return { heads: numAttentionHeads, kvHeads: numKeyValueHeads, scale: 1 / Math.sqrt(headDim) };
 }
+
+/** The first key that a query sees whose own key stands just before `end`: the row's first, or the window's. */
+export function firstSeen(rowStart: number, end: number, { slidingWindow }: ModelConfig): number {
+  return slidingWindow === null ? rowStart : Math.max(rowStart, end - slidingWindow);
+}

@@ -59,7 +59,6 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
     throw new UserError(`loadModel: quantize is ${JSON.stringify(quantize)}; only "nf4" is supported.`);
   }
   const config = await loadConfig(name);
-  checkSupported(name, config);
   const tokenizer = await loadTokenizer(name);
   if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
     throw new UserError(
@@ -76,19 +75,6 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
     return { name, config, device, weights, tokenizer, generation, adapters: new Map() };
   } finally {
     checkpoint.close();
-  }
-}
-
-/** What the forward pass has no room for yet is refused: a bias left out would be a wrong answer, not an error. */
-function checkSupported(name: string, config: ModelConfig): void {
-  const { attentionBias, attentionOutputBias, mlpBias, slidingWindow, maxPositionEmbeddings } = config;
-  const missing = attentionBias || attentionOutputBias || mlpBias
-    ? "biases in its linear layers"
-    : slidingWindow !== null && slidingWindow < maxPositionEmbeddings
-    ? `a sliding window of ${slidingWindow} positions`
-    : undefined;
-  if (missing) {
-    throw new UserError(`${name} has ${missing}, which is not supported; models of the Llama family are.`);
   }
 }
 

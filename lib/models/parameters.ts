@@ -1,5 +1,6 @@
 // Between a model's tensors and the symbolic values of a graph: which inputs a layer has, and what a linear layer does.
 import type { Type, Value } from "../engine/graph.ts";
+import { addBias } from "../engine/ops/add_bias.ts";
 import { dropout } from "../engine/ops/dropout.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { matmulNF4 } from "../engine/ops/matmul_nf4.ts";
@@ -89,7 +90,7 @@ export function symbolicLayer(
     if (!value) throw new Error(`The graph has no input ${prefix + name}.`);
     return value;
   };
-  const base = (name: string, x: Value): Value => {
+  const product = (name: string, x: Value): Value => {
     const codes = optional(`${name}.weight.codes`);
     if (!codes) return matmul(x, weight(`${name}.weight`), { transB: true });
     const width = x.shape[1] as number;
@@ -100,7 +101,8 @@ export function symbolicLayer(
     return matmulNF4(x, codes, absmax, { ...shape, transB: true, eightBit });
   };
   const linear = (name: string, x: Value): Value => {
-    const y = base(name, x);
+    const bias = optional(`${name}.bias`);
+    const y = bias ? addBias(product(name, x), bias) : product(name, x);
     const a = optional(`${name}.lora_A.weight`);
     if (!a || !lora) return y;
     const { config, keys } = lora;

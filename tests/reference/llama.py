@@ -10,8 +10,8 @@ import sys
 
 import torch
 from llama_common import (ADAM, HERE, MAX_GRAD_NORM, both_traces, classic_config, generation_cases,
-                          gradients_of, largest_difference, linear_rates, load, one_group, random_adapter, random_llama,
-                          random_rows, row_logits, save_adapter, store, trained_tokens, widen, write_json)
+                          gradients_of, largest_difference, linear_rates, load, one_group, random_adapter,
+                          random_model, random_rows, row_logits, save_adapter, store, trained_tokens, widen, write_json)
 from peft import PeftModel
 
 LENGTHS, PROMPTS = [5, 12, 9, 16, 2, 7], [0, 6, 1, 11, 0, 3]
@@ -39,12 +39,22 @@ CASES = {
                       "dtype": torch.float32, "naming": "classic, without the keys that have defaults",
                       "adapter": {"r": 2, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj",
                                                                              "gate_proj", "up_proj", "down_proj"]}},
+    # Other families, each with what sets it apart: biases on q, k, v; a window shorter than the rows; (1 + w) norms, a scaled
+    # embedding, GELU and one key head.
+    "qwen2_bias": {"family": "qwen2", "config": {**BASE, "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}},
+                   "dtype": torch.bfloat16, "naming": "classic", "adapter": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION}},
+    "mistral_window": {"family": "mistral", "config": {**BASE, "hidden_size": 48, "sliding_window": 6, "tie_word_embeddings": False,
+                                                      "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+                       "dtype": torch.float32, "naming": "classic", "adapter": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION}},
+    "gemma_scaled": {"family": "gemma", "config": {**BASE, "hidden_size": 48, "head_dim": 24, "num_key_value_heads": 1,
+                                                  "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+                     "dtype": torch.float32, "naming": "classic", "adapter": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION}},
 }
 
 
 def save_model(folder, case: dict, seed: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    random_llama(case["config"], seed, case["dtype"]).save_pretrained(folder, max_shard_size=case.get("shards", "1GB"))
+    random_model(case["config"], seed, case["dtype"], case.get("family", "llama")).save_pretrained(folder, max_shard_size=case.get("shards", "1GB"))
     config = json.loads((folder / "config.json").read_text())
     dtype = str(case["dtype"]).removeprefix("torch.")
     if case["naming"].startswith("classic"):
@@ -91,6 +101,8 @@ def build(name: str, case: dict, seed: int) -> None:
     answers, lead = generation_cases(out / "model", case["config"]["vocab_size"], PAD, REPEAT)
     if answers["eosIds"][1] == 2:
         raise ArithmeticError(f"seed {seed}: no token that only one answer has could serve as its end")
+    if len(set(answers["greedyIgnoringEos"][0])) < 4:
+        raise ArithmeticError(f"seed {seed}: an answer that repeats itself proves little")
     if max(gaps) > 2e-6 or lead < 2e-3 or max(schedules["transformers"]["float64"]["gradNorm"]) < MAX_GRAD_NORM:
         raise ArithmeticError(f"seed {seed}: traces differ by {max(gaps):.1e}, smallest lead {lead:.1e}")
 

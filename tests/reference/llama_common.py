@@ -27,8 +27,11 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM  # noqa: E402
+from transformers import AutoConfig, AutoModelForCausalLM  # noqa: E402
+from transformers.models.gemma import modeling_gemma  # noqa: E402
 from transformers.models.llama import modeling_llama  # noqa: E402
+from transformers.models.mistral import modeling_mistral  # noqa: E402
+from transformers.models.qwen2 import modeling_qwen2  # noqa: E402
 
 torch.set_num_threads(1)
 HERE = Path(__file__).parent
@@ -50,20 +53,32 @@ def exact_rope(self, x: torch.Tensor, position_ids: torch.Tensor):
     return (angles.cos() * self.attention_scaling).to(x.dtype), (angles.sin() * self.attention_scaling).to(x.dtype)
 
 
-modeling_llama.LlamaRMSNorm.forward = exact_norm
-modeling_llama.LlamaRotaryEmbedding.forward = torch.no_grad()(exact_rope)
+def exact_gemma_norm(self, x: torch.Tensor) -> torch.Tensor:
+    wide = x if x.dtype == torch.float64 else x.float()
+    return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps) * (1 + self.weight.to(wide.dtype))).to(x.dtype)
 
 
-def random_llama(config: dict, seed: int, dtype: torch.dtype) -> LlamaForCausalLM:
+for norm in (modeling_llama.LlamaRMSNorm, modeling_mistral.MistralRMSNorm, modeling_qwen2.Qwen2RMSNorm):
+    norm.forward = exact_norm
+modeling_gemma.GemmaRMSNorm.forward = exact_gemma_norm
+ROTARY = (modeling_llama.LlamaRotaryEmbedding, modeling_mistral.MistralRotaryEmbedding,
+          modeling_qwen2.Qwen2RotaryEmbedding, modeling_gemma.GemmaRotaryEmbedding)
+for rotary in ROTARY:
+    rotary.forward = torch.no_grad()(exact_rope)
+
+
+def random_model(config: dict, seed: int, dtype: torch.dtype, model_type: str = "llama"):
     """Larger weights than at a usual start, so that attention is sharp and gradients have some size."""
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**config))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **config), dtype=torch.float32)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.dim() == 1:
-                weight.copy_(1 + 0.2 * torch.randn_like(weight))
+            if name.endswith("bias"):
+                weight.normal_(0, 0.3)
+            elif weight.dim() == 1:
+                weight.copy_(float(model_type != "gemma") + 0.2 * torch.randn_like(weight))
             elif "embed_tokens" in name or "lm_head" in name:
-                weight.normal_(0, 0.35)
+                weight.normal_(0, 0.1 if model_type == "gemma" else 0.35)  # Gemma multiplies by sqrt(width)
             else:
                 weight.normal_(0, 1.2 / weight.shape[1] ** 0.5)
     return model.to(dtype)
@@ -72,7 +87,7 @@ def random_llama(config: dict, seed: int, dtype: torch.dtype) -> LlamaForCausalL
 def load(folder: Path, dtype: torch.dtype, **options):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
     for module in model.modules():  # inverse frequencies in transformers' float32, also for the float64 model
-        if isinstance(module, modeling_llama.LlamaRotaryEmbedding):
+        if isinstance(module, ROTARY):
             module.inv_freq = module.inv_freq.float()
     return model.to(dtype) if dtype != torch.float32 else model
 

@@ -2,6 +2,7 @@
 import type { OpDefinition } from "../graph.ts";
 import { adamwOp } from "./adamw.ts";
 import { addOp } from "./add.ts";
+import { addBiasOp, sumRowsOp } from "./add_bias.ts";
 import { appendTokenOp } from "./append_token.ts";
 import { attentionGradOp, attentionOp } from "./attention.ts";
 import { cachedAttentionOp } from "./cached_attention.ts";
@@ -23,6 +24,7 @@ import { writeCacheOp } from "./write_cache.ts";
 const names = [
   "adamw",
   "add",
+  "addBias",
   "appendToken",
   "attention",
   "attentionGrad",
@@ -43,6 +45,7 @@ const names = [
   "rope",
   "scaleBy",
   "scatterRows",
+  "sumRows",
   "sumSquares",
   "writeCache",
 ] as const;
@@ -52,6 +55,7 @@ export type OpName = typeof names[number];
 export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
   adamw: adamwOp,
   add: addOp,
+  addBias: addBiasOp,
   appendToken: appendTokenOp,
   attention: attentionOp,
   attentionGrad: attentionGradOp,
@@ -72,6 +76,7 @@ export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
   rope: ropeOp,
   scaleBy: scaleByOp,
   scatterRows: scatterRowsOp,
+  sumRows: sumRowsOp,
   sumSquares: sumSquaresOp,
   writeCache: writeCacheOp,
 };
