@@ -5,6 +5,7 @@ import { UserError } from "../errors.ts";
 import { chatRenderer, findChatTemplate, type Message } from "./chat_template.ts";
 import { isObject, type JsonObject, readOptionalJson } from "./files.ts";
 import { prepareTokenizerJson, tokenIds, type TokenizerJson } from "./tokenizer_json.ts";
+import { wordEncoder } from "./word_encoder.ts";
 
 /** A model's tokenizer, as {@linkcode loadTokenizer} gives it. */
 export interface Tokenizer {
@@ -114,14 +115,22 @@ async function codec(
   const addsBos = named.bosId !== undefined && full[0] === named.bosId && plain[0] !== named.bosId;
   const addsEos = named.eosId !== undefined && full.at(-1) === named.eosId && plain.at(-1) !== named.eosId;
   const specials = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
+  const byWords = wordEncoder(library, json, config);
+  const addSpecials = specialAdder(plain, full);
+  const encodeWith = (text: string, special: boolean) => {
+    const ids = special && !addSpecials ? undefined : byWords(text);
+    if (!ids) return library.encode(text, { add_special_tokens: special }).ids;
+    return special ? addSpecials!(ids) : ids;
+  };
   return {
     ...named,
     addsBos,
     addsEos,
     encode(text, options = {}): number[] {
-      const ids = library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }).ids;
-      const twice = addsBos && ids.length > 1 && ids[0] === named.bosId && ids[1] === named.bosId;
-      return twice && (options.addSpecialTokens ?? true) ? ids.slice(1) : ids;
+      const special = options.addSpecialTokens ?? true;
+      const ids = encodeWith(text, special);
+      const twice = special && addsBos && ids.length > 1 && ids[0] === named.bosId && ids[1] === named.bosId;
+      return twice ? ids.slice(1) : ids;
     },
     decode(ids, options = {}): string {
       const skip = options.skipSpecialTokens ?? true;
@@ -131,6 +140,14 @@ async function codec(
       return kept.length === 0 ? "" : library.decode(kept, { skip_special_tokens: false });
     },
   };
+}
+
+/** What the post-processor adds around any ids, seen in what it added to these; undefined where it does something else. */
+function specialAdder(plain: number[], full: number[]): ((ids: number[]) => number[]) | undefined {
+  const lead = full.findIndex((_, at) => plain.every((id, i) => full[at + i] === id));
+  if (lead < 0 || plain.length === 0) return undefined;
+  const [before, after] = [full.slice(0, lead), full.slice(lead + plain.length)];
+  return (ids) => [...before, ...ids, ...after];
 }
 
 async function buildLibrary(

@@ -100,14 +100,17 @@ function checkId(id: unknown, token: string, path: string): void {
 const BYTE_LEVEL_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /**
- * Two differences to Rust, both mended by saying with `Split` (whose pattern the library translates well) what the
- * shorthand means: `Digits` takes every Unicode number (½, ², Ⅳ), not only decimal digits; and the white space of
- * `ByteLevel`'s own pattern is Unicode's (with U+0085, without U+FEFF), not JavaScript's.
+ * Three differences to Rust, mended by saying with `Split` (whose pattern the library translates well) what the shorthand
+ * means: `Digits` takes every Unicode number (½, ², Ⅳ), not only decimal digits; the white space of `ByteLevel`'s own
+ * pattern is Unicode's (with U+0085, without U+FEFF), not JavaScript's; and `Metaspace` begins a word at every "▁".
  */
 function correctPreTokenizer(part: unknown): unknown {
   if (!isObject(part)) return part;
   if (part.type === "Sequence" && Array.isArray(part.pretokenizers)) {
     return { ...part, pretokenizers: part.pretokenizers.map(correctPreTokenizer) };
+  }
+  if (part.type === "Metaspace" && part.split !== false && (part.replacement ?? "▁") === "▁") {
+    return { type: "Sequence", pretokenizers: [part, split("▁[^▁]*|[^▁]+")] };
   }
   if (part.type === "Digits") return split(part.individual_digits ? "\\p{N}" : "\\p{N}+");
   if (part.type === "ByteLevel" && part.use_regex !== false && !part.add_prefix_space) {
