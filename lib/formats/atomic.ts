@@ -40,6 +40,30 @@ export async function writeFileAtomic(
   }
 }
 
+/**
+ * As {@linkcode writeFileAtomic}, for functions that cannot wait: replaces what is there.
+ *
+ * @throws UserError as writeFileAtomic
+ */
+export function writeFileAtomicSync(path: string, content: Uint8Array): void {
+  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    writeFlushedSync(temporary, content);
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    try {
+      Deno.removeSync(temporary);
+    } catch { /* it was never made */ }
+    throw fileError(error, path, "write");
+  }
+}
+
+function writeFlushedSync(path: string, content: Uint8Array): void {
+  using file = Deno.openSync(path, { write: true, createNew: true });
+  for (let done = 0; done < content.length;) done += file.writeSync(content.subarray(done));
+  file.syncSync();
+}
+
 async function writePieces(path: string, content: FileContent): Promise<void> {
   using file = await Deno.open(path, { write: true, createNew: true });
   for await (const piece of pieces(content)) {
