@@ -7,7 +7,10 @@ export { UserError } from "./lib/errors.ts";
 export { showUserErrors } from "./lib/report/user_errors.ts";
 export { Dataset, type SplitOptions } from "./lib/data/dataset.ts";
 export type { Row } from "./lib/data/row.ts";
-export { loadDataset, type LoadOptions } from "./lib/data/load.ts";
+export { loadDataset, type LoadOptions, streamDataset } from "./lib/data/load.ts";
+export { RowStream } from "./lib/data/stream.ts";
+export type { RowKey } from "./lib/data/row.ts";
+export type { SaveOptions } from "./lib/data/write.ts";
 export { seededRandom } from "./lib/data/random.ts";
 export { alpaca, chat, financeQA, type Prompt, type TextPart } from "./lib/data/prompt.ts";
 export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
@@ -78,6 +81,10 @@ export {
 } from "./lib/train/schedule.ts";
 export { type EpochReport, evaluateLoss, trainEpoch, type TrainOptions } from "./lib/train/epoch.ts";
 export type { StepReport } from "./lib/train/optimizer_step.ts";
+export { train } from "./lib/train/run.ts";
+export type { RunOptions, RunReport } from "./lib/train/run_options.ts";
+export { type CheckpointContent, resumeTraining, saveCheckpoint } from "./lib/train/checkpoint.ts";
+export type { Evaluation, TrainingState } from "./lib/train/state.ts";
 export { type GradientOptions, type Gradients, gradients, logits, type Matrix } from "./lib/train/inspect.ts";
 export type { DropoutKey } from "./lib/train/inputs.ts";
 export { generate, type GenerateOptions, streamText } from "./lib/generate/generate.ts";
@@ -89,13 +96,9 @@ export {
   type RougeScores,
 } from "./lib/metrics/rouge.ts";
 export { perplexity } from "./lib/metrics/perplexity.ts";
-export {
-  type ChartOptions,
-  type ChartSpec,
-  lossChart,
-  type LossPoint,
-  scoreChart,
-} from "./lib/report/chart.ts";
+export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
+export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";
+export { plotRun, type RunChartOptions } from "./lib/report/run_chart.ts";
 export { type PNGOptions, renderPNG, renderSVG, saveChart } from "./lib/report/render.ts";
 export { formatBytes, formatDuration, formatNumber } from "./lib/report/format.ts";
 export { markdownTable, type TableOptions } from "./lib/report/table.ts";

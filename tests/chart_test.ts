@@ -70,11 +70,16 @@ Deno.test("charts are saved by their ending, and mistakes are named", async () =
   await saveChart(chart, `${folder}/loss.svg`);
   assert.equal((await Deno.readFile(`${folder}/loss.PNG`))[1], 0x50);
   assert.ok((await Deno.readTextFile(`${folder}/loss.svg`)).startsWith("<svg"));
-  assert.equal([...Deno.readDirSync(folder)].length, 2);
+  await saveChart(chart, `${folder}/loss.json`);
+  assert.deepEqual(JSON.parse(await Deno.readTextFile(`${folder}/loss.json`)).width, 560);
+  assert.equal([...Deno.readDirSync(folder)].length, 3);
   await Deno.remove(folder, { recursive: true });
   const named = (message: RegExp) => (error: Error) =>
     error instanceof UserError && message.test(error.message);
-  await assert.rejects(saveChart(chart, "loss.jpg"), named(/loss\.jpg: a chart is saved as \.svg or \.png/));
+  await assert.rejects(
+    saveChart(chart, "loss.jpg"),
+    named(/loss\.jpg: a chart is saved as \.svg, \.png or \.json/),
+  );
   assert.throws(() => lossChart([]), named(/at least one point/));
   assert.throws(
     () => lossChart([{ step: 3, loss: NaN, series: "training" }]),

@@ -1,13 +1,7 @@
 // Charts as Vega-Lite specs: loss curves and scores. Plain objects; render.ts turns them into SVG and PNG.
 import { UserError } from "../errors.ts";
 import type { RougeScores } from "../metrics/rouge.ts";
-import { renderSVG } from "./render.ts";
-
-/**
- * A Vega-Lite specification: plain JSON, to render with {@linkcode renderSVG} or to paste into the Vega editor. As the
- * last value of a cell in Deno's Jupyter kernel it shows as a picture.
- */
-export type ChartSpec = Record<string, unknown>;
+import { chart, type ChartOptions, type ChartSpec, colorBy, INK, sizeOf } from "./look.ts";
 
 /** One point of a loss curve. */
 export interface LossPoint {
@@ -19,23 +13,8 @@ export interface LossPoint {
   series: string;
 }
 
-/** Options of a chart; sizes in pixels. */
-export interface ChartOptions {
-  /** Large first line. Default: "Loss" or "Scores". */
-  title?: string;
-  /** Smaller second line: model, data, settings. */
-  subtitle?: string;
-  /** Width of the plotted area. Default: 560. */
-  width?: number;
-  /** Height of the plotted area. Default: 320. */
-  height?: number;
-}
-
 /** Curves of more points are drawn thin, with a moving mean over them. */
 const DENSE = 60;
-/** Blue and orange first: told apart by all kinds of colour vision, and in grey. */
-const COLORS = ["#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b83280", "#4a5568"];
-const INK = "#2d3748", FAINT = "#e2e8f0", GREY = "#718096";
 
 /**
  * A chart of loss against steps. Curves with more than 60 points are drawn thin, with their centred moving mean thick
@@ -94,6 +73,7 @@ export function lossChart(points: readonly LossPoint[], options: ChartOptions = 
     encoding: { x, y, color },
   });
   return chart("Loss", { ...options, subtitle }, {
+    ...sizeOf(options),
     layer: [
       ...(dense.length > 0 ? [layer(dense.flat(), { type: "line", strokeWidth: 1, opacity: 0.3 })] : []),
       layer(lines, { type: "line", strokeWidth: 2.5, strokeJoin: "round", strokeCap: "round" }),
@@ -153,6 +133,7 @@ export function scoreChart(
   const label = { type: "text", dy: -8, fontSize: 12, color: INK };
   const text = { field: "score", format: ".3f" };
   return chart("Scores", options, {
+    ...sizeOf(options),
     data: { values },
     encoding: { x, y, xOffset },
     layer: [{ mark: bar, encoding: { color } }, { mark: label, encoding: { text } }],
@@ -171,77 +152,4 @@ function movingMean(curve: readonly LossPoint[], span: number): LossPoint[] {
     const around = curve.slice(Math.max(0, i - reach), i + reach + 1);
     return { ...point, loss: around.reduce((sum, { loss }) => sum + loss, 0) / around.length };
   });
-}
-
-/** Colours by name, in the given order, with a legend of strokes or squares. */
-function colorBy(field: string, domain: string[], symbolType: "stroke" | "square"): Record<string, unknown> {
-  return {
-    field,
-    type: "nominal",
-    title: null,
-    scale: { domain, range: domain.map((_, i) => COLORS[i % COLORS.length]) },
-    legend: { symbolType, symbolSize: symbolType === "stroke" ? 400 : 140 },
-  };
-}
-
-/** The look that all charts share. */
-function chart(name: string, options: ChartOptions, content: Record<string, unknown>): ChartSpec {
-  const { title = name, subtitle = "", width = 560, height = 320 } = options;
-  const axis = {
-    labelColor: GREY,
-    titleColor: INK,
-    labelFontSize: 12,
-    titleFontSize: 13,
-    titleFontWeight: "normal",
-    titlePadding: 10,
-    gridColor: FAINT,
-    domainColor: GREY,
-    tickColor: GREY,
-    labelFlush: false,
-  };
-  const spec: ChartSpec = {
-    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-    title: { text: title, subtitle },
-    width,
-    height,
-    background: "#ffffff",
-    padding: 20,
-    ...content,
-    config: {
-      font: "Open Sans, Helvetica, Arial, sans-serif",
-      view: { stroke: null },
-      axis,
-      axisY: { domain: false, ticks: false, labelPadding: 8 },
-      title: {
-        anchor: "start",
-        color: INK,
-        fontSize: 18,
-        fontWeight: 600,
-        subtitleColor: GREY,
-        subtitleFontSize: 13,
-        subtitlePadding: 6,
-        offset: 16,
-      },
-      legend: {
-        orient: "top",
-        direction: "horizontal",
-        offset: 22,
-        columnPadding: 20,
-        labelColor: INK,
-        labelFontSize: 13,
-        symbolStrokeWidth: 3,
-        symbolOpacity: 1,
-      },
-    },
-  };
-  return forNotebooks(spec);
-}
-
-/** Deno's Jupyter kernel asks a value for this method; a front end takes the form that it can show. */
-function forNotebooks(spec: ChartSpec): ChartSpec {
-  const show = async () => ({
-    "application/vnd.vegalite.v5+json": spec,
-    "image/svg+xml": await renderSVG(spec),
-  });
-  return Object.defineProperty(spec, Symbol.for("Jupyter.display"), { value: show });
 }

@@ -81,7 +81,7 @@ export async function renderPNG(
 /**
  * Draws a chart into a file, whole or not at all; a file of that name is replaced.
  *
- * @param path ends in .svg or .png
+ * @param path ends in .svg, .png or, for the specification itself, .json
  * @throws {UserError} for another ending, a missing folder or a missing permission
  *
  * @example
@@ -98,11 +98,22 @@ export async function saveChart(
   path: string,
   options: PNGOptions = {},
 ): Promise<void> {
-  const ending = /\.(svg|png)$/i.exec(path)?.[1].toLowerCase();
+  const ending = /\.(svg|png|json)$/i.exec(path)?.[1].toLowerCase();
   if (!ending) {
-    throw new UserError(`${path}: a chart is saved as .svg or .png; give the path one of these endings.`);
+    throw new UserError(
+      `${path}: a chart is saved as .svg, .png or .json; give the path one of these endings.`,
+    );
   }
-  await writeFileAtomic(path, ending === "svg" ? await renderSVG(spec) : await renderPNG(spec, options));
+  await writeFileAtomic(path, await contentOf(spec, ending, options));
+}
+
+function contentOf(
+  spec: Record<string, unknown>,
+  ending: string,
+  options: PNGOptions,
+): string | Promise<string | Uint8Array> {
+  if (ending === "json") return JSON.stringify(spec) + "\n";
+  return ending === "svg" ? renderSVG(spec) : renderPNG(spec, options);
 }
 
 type TextWidth = (item: { fontSize?: number; fontWeight?: string | number }, text: unknown) => number;
