@@ -1,0 +1,105 @@
+// Which files of a model's or adapter's repository are needed, and where they are once fetched.
+import { join } from "@std/path";
+import { UserError } from "../errors.ts";
+import { isOnHub, repository } from "./names.ts";
+import { fetchFiles, type OpenRepo, openRepo } from "./repo.ts";
+import { type HubSettings, hubSettings } from "./settings.ts";
+import { readOptionalJson } from "../text/files.ts";
+
+/** Options of everything that may come from the Hub. */
+export interface HubOptions {
+  /** Branch, tag or commit on the Hub; default "main". */
+  revision?: string;
+  /** No progress line while files are fetched; default false. */
+  quiet?: boolean;
+}
+
+/** What can be fetched of a model. Config, tokenizer and generation configuration are small; weights are not. */
+export type ModelPart = "config" | "tokenizer" | "weights" | "adapter";
+
+/** A model's folder, here or on the Hub. */
+export interface ModelSource {
+  /** The folder; its files are there once their part was fetched. */
+  folder: string;
+  /** Fetches parts that are not in the cache yet; does nothing for a folder of one's own. */
+  fetch(...parts: ModelPart[]): Promise<void>;
+}
+
+const SMALL: Record<Exclude<ModelPart, "weights">, readonly string[]> = {
+  config: ["config.json", "generation_config.json"],
+  tokenizer: [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json", // its ends of text count for the tokenizer too
+  ],
+  adapter: ["adapter_config.json", "adapter_model.safetensors"],
+};
+const SINGLE = "model.safetensors", INDEX = "model.safetensors.index.json";
+
+/**
+ * Finds out what a name means: a folder here is itself, "owner/name" that is none is a model on the Hub.
+ *
+ * @param settings default: what the environment says
+ */
+export async function modelSource(
+  name: string,
+  { revision, quiet }: HubOptions = {},
+  settings?: HubSettings,
+): Promise<ModelSource> {
+  if (!await isOnHub(name)) return { folder: name, fetch: () => Promise.resolve() };
+  const open = await openRepo(repository("model", name, revision), settings ?? await hubSettings());
+  return {
+    folder: open.folder,
+    async fetch(...parts) {
+      for (const part of parts) {
+        if (part === "weights") await fetchWeights(open, quiet);
+        else await fetchFiles(open, SMALL[part].filter((path) => open.files.has(path)), quiet);
+      }
+    },
+  };
+}
+
+/** One file or the shards that the index names; never the same weights in another format. */
+async function fetchWeights(open: OpenRepo, quiet?: boolean): Promise<void> {
+  const { files, folder, repo } = open;
+  if (files.has(SINGLE)) return void await fetchFiles(open, [SINGLE], quiet);
+  if (!files.has(INDEX)) {
+    const others = [...files.keys()].filter((path) =>
+      /^[^/]+\.(bin|pt|pth|gguf|onnx|h5|msgpack|safetensors)$/.test(path)
+    );
+    throw new UserError(
+      `${repo.id} has no ${SINGLE} and no ${INDEX}${
+        others.length > 0 ? ` (only ${others.slice(0, 3).join(", ")})` : ""
+      }: choose a repository or revision with safetensors weights.`,
+    );
+  }
+  await fetchFiles(open, [INDEX], quiet);
+  const index = await readOptionalJson(join(folder, INDEX));
+  const shards = [...new Set(Object.values(index?.weight_map ?? {}))];
+  if (!shards.every((shard) => typeof shard === "string")) {
+    throw new UserError(`${repo.id}: ${INDEX} names a shard that is no text.`);
+  }
+  await fetchFiles(open, shards, quiet);
+}
+
+/**
+ * Fetches a model from the Hub into the cache, if it is not there: configuration, tokenizer and safetensors weights, nothing
+ * else. {@linkcode loadModel} does so by itself; this is for fetching before a machine loses its network.
+ *
+ * @param name "owner/name" on the Hub, or a folder, which is given back as it is
+ * @returns the folder
+ * @throws UserError when the Hub refuses (no such model, gated, wrong token), cannot be reached, or the disk is full
+ *
+ * @example
+ * ```ts
+ * import { downloadModel } from "@fintune/fintune";
+ * console.log(await downloadModel("tests/reference/llama_tied/model")); // tests/reference/llama_tied/model
+ * ```
+ */
+export async function downloadModel(name: string, options: HubOptions = {}): Promise<string> {
+  const source = await modelSource(name, options);
+  await source.fetch("config", "tokenizer", "weights");
+  return source.folder;
+}
