@@ -59,7 +59,7 @@ export async function saveAdapter(
   const staging = join(folder, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
   try {
     await Deno.mkdir(staging, { recursive: true });
-    await writeSafetensors(join(staging, WEIGHTS), await matrices(model, adapter), { format: "pt" });
+    await writeSafetensors(join(staging, WEIGHTS), matrices(model, adapter), { format: "pt" });
     await writeFileAtomic(join(staging, CONFIG), adapterConfigText(adapter.config, model.name));
     for (const file of [WEIGHTS, CONFIG]) await Deno.rename(join(staging, file), join(folder, file));
   } catch (error) {
@@ -79,11 +79,14 @@ async function refuseExisting(folder: string): Promise<void> {
   }
 }
 
-async function matrices({ device }: Model, { parameters }: Adapter): Promise<Map<string, TensorData>> {
-  const data = await device.read(...parameters.values());
-  return new Map([...parameters].map(([name, { shape }], i) => {
-    const { buffer, byteOffset, byteLength } = data[i];
-    return [name, { dtype: "F32", shape, data: new Uint8Array(buffer, byteOffset, byteLength) }];
+/** Read from the device one at a time, as each is written. */
+function matrices({ device }: Model, { parameters }: Adapter): Map<string, TensorData> {
+  return new Map([...parameters].map(([name, tensor]) => {
+    const data = async () => {
+      const [{ buffer, byteOffset, byteLength }] = await device.read(tensor);
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    };
+    return [name, { dtype: "F32", shape: tensor.shape, data }];
   }));
 }
 

@@ -1,5 +1,6 @@
-// Files are written whole or not at all: into a temporary file beside the target, flushed to disk, then renamed over it.
+// Files and folders are written whole or not at all: under a temporary name beside the target, flushed to disk, renamed.
 
+import { basename, dirname, join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { exists } from "./exists.ts";
 import { fileError } from "./file_error.ts";
@@ -81,4 +82,66 @@ async function refuseExisting(path: string): Promise<void> {
   if (await exists(path)) {
     throw new UserError(`${path} exists already: choose another name, or allow it to be overwritten.`);
   }
+}
+
+/** The temporary names of {@linkcode writeFolder} and {@linkcode removeFolder}: whatever else lies there is not touched. */
+const LEFTOVER = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
+
+const temporaryName = (folder: string): string =>
+  join(dirname(folder), `.${basename(folder)}.${crypto.randomUUID().slice(0, 8)}.tmp`);
+
+/**
+ * Makes a folder that is there with all its files or not at all: `fill` writes them (each flushed to disk) under a
+ * temporary name beside it. On any failure nothing stays behind. The folder above must exist, the folder itself not.
+ *
+ * @throws UserError when the folder exists or cannot be written; whatever `fill` throws
+ */
+export async function writeFolder(
+  folder: string,
+  fill: (temporary: string) => Promise<void>,
+): Promise<void> {
+  await refuseExisting(folder);
+  const temporary = temporaryName(folder);
+  try {
+    await Deno.mkdir(temporary);
+    await fill(temporary);
+    await syncFolder(temporary);
+    await Deno.rename(temporary, folder);
+    await syncFolder(dirname(folder));
+  } catch (error) {
+    await Deno.remove(temporary, { recursive: true }).catch(() => {});
+    throw fileError(error, folder, "write");
+  }
+}
+
+/** Removes a folder so that nobody ever sees half of it: renamed first. */
+export async function removeFolder(folder: string): Promise<void> {
+  const temporary = temporaryName(folder);
+  try {
+    await Deno.rename(folder, temporary);
+    await Deno.remove(temporary, { recursive: true });
+  } catch (error) {
+    throw fileError(error, folder, "write");
+  }
+}
+
+/** Removes what {@linkcode writeFolder} and {@linkcode removeFolder} left when they were killed, for names that `ours` knows. */
+export async function removeLeftovers(parent: string, ours: (name: string) => boolean): Promise<void> {
+  try {
+    for (const { name, isDirectory } of await Array.fromAsync(Deno.readDir(parent))) {
+      const target = LEFTOVER.exec(name)?.[1];
+      if (isDirectory && target !== undefined && ours(target)) {
+        await Deno.remove(join(parent, name), { recursive: true });
+      }
+    }
+  } catch (error) {
+    throw fileError(error, parent, "write");
+  }
+}
+
+/** New names survive a power cut only when their folder is flushed too; Windows has no such call. */
+async function syncFolder(folder: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using handle = await Deno.open(folder);
+  await handle.sync();
 }

@@ -32,5 +32,9 @@ export function fileError(error: unknown, path: string, action: "read" | "write"
   if (error instanceof Deno.errors.NotADirectory) {
     return new UserError(`${path} leads through a file where a folder is expected.`);
   }
+  const code = (error as { code?: unknown } | null)?.code;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new UserError(`${path} cannot be written: the disk is full, make room on it.`);
+  }
   return error;
 }

@@ -122,14 +122,24 @@ export async function trainEpoch(
  */
 export async function evaluateLoss(model: Model, batches: Iterable<Batch>): Promise<number> {
   let sum = 0, count = 0;
-  for (const batch of batches) {
-    checkBatch(model, batch);
-    const loss = await batchLoss(model, batch);
-    const [value] = await model.device.read(loss);
-    sum += value[0];
-    count += batch.targetIds.length;
-    model.device.free(loss);
+  for await (const { loss, targets } of batchLosses(model, batches)) {
+    sum += loss;
+    count += targets;
   }
   if (count === 0) throw new UserError("There is no trained position to evaluate.");
   return sum / count;
+}
+
+/** The summed loss of each batch. */
+export async function* batchLosses(
+  model: Model,
+  batches: Iterable<Batch>,
+): AsyncGenerator<{ batch: Batch; loss: number; targets: number }> {
+  for (const batch of batches) {
+    checkBatch(model, batch);
+    const tensor = await batchLoss(model, batch);
+    const [[loss]] = await model.device.read(tensor);
+    model.device.free(tensor);
+    yield { batch, loss, targets: batch.targetIds.length };
+  }
 }

@@ -154,12 +154,14 @@ export interface Meter {
   add(step: PendingStep): Promise<void>;
   /** Reads back and reports whatever is still on the device. */
   settle(): Promise<void>;
-  /** Of all reported steps, and the totals that the meter began with. */
-  readonly totals: StepTotals;
-  /** Real tokens a second since the meter was made. */
+  /** Of all reported steps, and what the totals began with. */
+  readonly totals: Readonly<StepTotals>;
+  /** Real tokens a second since the meter was made, without the time of `aside`. */
   tokensPerSecond(): number;
-  /** Since the meter was made. */
+  /** Since the meter was made, without the time of `aside`. */
   seconds(): number;
+  /** Does something that is not training: its time does not count. */
+  aside<T>(work: () => Promise<T>): Promise<T>;
 }
 
 export function createMeter(
@@ -169,14 +171,15 @@ export function createMeter(
     onStep?: (report: StepReport) => void;
     /** Steps that the line does not count. */
     stepsBefore?: number;
+    /** Added to, in place. */
     totals?: StepTotals;
   },
 ): Meter {
   const { device } = model;
-  const started = performance.now(), tokensBefore = totals.tokens;
-  const pending: PendingStep[] = [], now = { ...totals };
+  const tokensBefore = totals.tokens, pending: PendingStep[] = [];
+  let started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const tokensPerSecond = () => (now.tokens - tokensBefore) / seconds();
+  const tokensPerSecond = () => (totals.tokens - tokensBefore) / seconds();
 
   const settle = async () => {
     if (pending.length === 0) return;
@@ -193,9 +196,9 @@ export function createMeter(
         throw gradientsNotFinite(group, { step, norm: gradNorm, updated: true });
       }
       const tokens = group.reduce((count, batch) => count + batch.tokens, 0);
-      now.lossSum += loss * targets;
-      now.targets += targets;
-      now.tokens += tokens;
+      totals.lossSum += loss * targets;
+      totals.targets += targets;
+      totals.tokens += tokens;
       onStep?.({ step, loss, gradNorm, learningRate, tokens });
       line.update({ step: step - stepsBefore, loss, tokensPerSecond: tokensPerSecond() });
     }
@@ -206,8 +209,16 @@ export function createMeter(
       pending.push(step);
       if (device.backend === "cpu" || pending.length >= stepsPerReadback) await settle();
     },
-    totals: now,
+    totals,
     tokensPerSecond,
     seconds,
+    async aside(work) {
+      const before = performance.now();
+      try {
+        return await work();
+      } finally {
+        started += performance.now() - before;
+      }
+    },
   };
 }
