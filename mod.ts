@@ -15,6 +15,8 @@ export { seededRandom } from "./lib/data/random.ts";
 export { alpaca, chat, financeQA, type Prompt, type TextPart } from "./lib/data/prompt.ts";
 export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
 export { type Batches, type BatchOptions, packBatches, padBatches } from "./lib/data/pack.ts";
+export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
+export { datasetFiles, type HubDatasetOptions } from "./lib/hub/dataset.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
 export type { Message } from "./lib/text/chat_template.ts";
 export type { Device, Program } from "./lib/engine/device.ts";

@@ -11,6 +11,7 @@ import {
   toFloat32,
   writeSafetensors,
 } from "./formats/safetensors.ts";
+import { type HubOptions, modelSource } from "./hub/model.ts";
 import { refuseTakenName, withAdapter } from "./lora.ts";
 import { loraShapes } from "./models/config.ts";
 import { activeAdapter, type Adapter, type Model } from "./models/model.ts";
@@ -91,7 +92,7 @@ function matrices({ device }: Model, { parameters }: Adapter): Map<string, Tenso
 }
 
 /** Options of {@linkcode loadAdapter}. */
-export interface LoadAdapterOptions {
+export interface LoadAdapterOptions extends HubOptions {
   /** The adapter's name among several; default "default". */
   name?: string;
 }
@@ -104,7 +105,8 @@ export interface LoadAdapterOptions {
  * layers_to_transform) and rsLoRA. Whatever else a configuration asks for is refused by name.
  *
  * @param model the base that the adapter was made for, quantised or not
- * @param folder with adapter_config.json and adapter_model.safetensors (f32, f16 or bf16; held as f32)
+ * @param source folder with adapter_config.json and adapter_model.safetensors (f32, f16 or bf16; held as f32), or
+ *   "owner/name" of an adapter on the Hub
  * @returns the model with the adapter in use
  * @throws UserError when a file is missing or malformed, the adapter is for another model or needs what is not supported, or
  *   the name is taken
@@ -119,10 +121,12 @@ export interface LoadAdapterOptions {
  */
 export async function loadAdapter(
   model: Model,
-  folder: string,
-  { name = "default" }: LoadAdapterOptions = {},
+  source: string,
+  { name = "default", ...options }: LoadAdapterOptions = {},
 ): Promise<Model> {
   refuseTakenName(model, name);
+  const { folder, fetch } = await modelSource(source, options);
+  await fetch("adapter");
   const path = join(folder, CONFIG);
   const json = await readOptionalJson(path);
   if (!json) throw new UserError(`${path} is missing: ${folder} is no folder of a PEFT adapter.`);

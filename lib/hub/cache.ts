@@ -4,7 +4,6 @@ import { dirname, join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { fileError } from "../formats/file_error.ts";
-import { readOptionalText } from "../text/files.ts";
 import type { Repo } from "./names.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -40,10 +39,20 @@ export const storageFolder = (settings: HubSettings, repo: Repo): string =>
 export const snapshotFolder = (settings: HubSettings, repo: Repo, commit: string): string =>
   join(storageFolder(settings, repo), "snapshots", commit);
 
+/** The file's text, or undefined where there is no such file. */
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw fileError(error, path, "read");
+  }
+}
+
 /** The commit that a branch or tag had when it was last asked for. */
 export async function readRef(settings: HubSettings, repo: Repo): Promise<string | undefined> {
   if (isCommit(repo.revision)) return repo.revision;
-  const text = await readOptionalText(join(storageFolder(settings, repo), "refs", repo.revision));
+  const text = await readText(join(storageFolder(settings, repo), "refs", repo.revision));
   return text !== undefined && isCommit(text.trim()) ? text.trim() : undefined;
 }
 
@@ -68,7 +77,7 @@ export async function readTree(
   repo: Repo,
   commit: string,
 ): Promise<RepoFile[] | undefined> {
-  const text = await readOptionalText(treePath(settings, repo, commit));
+  const text = await readText(treePath(settings, repo, commit));
   try {
     const tree = JSON.parse(text ?? "null");
     if (tree?.format_version !== 1) return undefined;

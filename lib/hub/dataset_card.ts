@@ -1,8 +1,10 @@
 // The subsets and splits of a data set: by the YAML head of its README, else by the names of its files, as Python's datasets
 // finds them (data_files.py and utils/metadata.py there).
 import { UserError } from "../errors.ts";
-import { isObject } from "../text/files.ts";
 import { matchesGlob } from "./glob.ts";
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A subset ("config"): patterns of files by split, in the order of the card. */
 export interface Subset {

@@ -1,10 +1,10 @@
 // Which files of a model's or adapter's repository are needed, and where they are once fetched.
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
+import { readText } from "./cache.ts";
 import { isOnHub, repository } from "./names.ts";
 import { fetchFiles, type OpenRepo, openRepo } from "./repo.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
-import { readOptionalJson } from "../text/files.ts";
 
 /** Options of everything that may come from the Hub. */
 export interface HubOptions {
@@ -76,12 +76,17 @@ async function fetchWeights(open: OpenRepo, quiet?: boolean): Promise<void> {
     );
   }
   await fetchFiles(open, [INDEX], quiet);
-  const index = await readOptionalJson(join(folder, INDEX));
-  const shards = [...new Set(Object.values(index?.weight_map ?? {}))];
-  if (!shards.every((shard) => typeof shard === "string")) {
-    throw new UserError(`${repo.id}: ${INDEX} names a shard that is no text.`);
+  await fetchFiles(open, shardsOf(await readText(join(folder, INDEX)), repo.id), quiet);
+}
+
+function shardsOf(index: string | undefined, id: string): string[] {
+  try {
+    const shards = [...new Set(Object.values(JSON.parse(index ?? "").weight_map ?? {}))];
+    if (shards.every((shard) => typeof shard === "string")) return shards;
+  } catch {
+    // the same sentence as for an index whose shards are no names
   }
-  await fetchFiles(open, shards, quiet);
+  throw new UserError(`${id}: ${INDEX} does not say in which files the weights lie.`);
 }
 
 /**

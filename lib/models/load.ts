@@ -8,6 +8,7 @@ import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { toFloat16, toFloat32 } from "../formats/floats.ts";
 import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
+import { type HubOptions, modelSource } from "../hub/model.ts";
 import { readOptionalJson } from "../text/files.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { type ModelConfig, parameterShapes, parseConfig } from "./config.ts";
@@ -15,7 +16,7 @@ import { checkMemory } from "./memory.ts";
 import type { GenerationConfig, Model, Weight } from "./model.ts";
 
 /** Options of {@linkcode loadModel}. */
-export interface LoadModelOptions {
+export interface LoadModelOptions extends HubOptions {
   /** Default: the process's own device, opened once by `openDevice()`. */
   device?: Device;
   /** "nf4" quantises the blocks' linear layers while they load (bitsandbytes' load_in_4bit); default: as stored. */
@@ -42,9 +43,10 @@ export function defaultDevice(): Promise<Device> {
  *
  * Weights are f32 on the CPU; on a GPU with shader-f16, matrices that are stored in half precision stay so.
  *
- * @param name a folder
- * @throws UserError when a file is missing or malformed, a tensor does not fit the configuration, or the tokenizer has
- *   more tokens than the embedding
+ * @param name a folder, or "owner/name" of a model on the Hub, whose files are fetched into the cache that it shares with
+ *   huggingface_hub; small files are checked before the weights are fetched
+ * @throws UserError when a file is missing or malformed, a tensor does not fit the configuration, the tokenizer has
+ *   more tokens than the embedding, or the Hub refuses or cannot be reached
  *
  * @example
  * ```ts
@@ -58,28 +60,38 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
   if (quantize !== undefined && quantize !== "nf4") {
     throw new UserError(`loadModel: quantize is ${JSON.stringify(quantize)}; only "nf4" is supported.`);
   }
-  const config = await loadConfig(name);
-  const tokenizer = await loadTokenizer(name);
+  const source = await modelSource(name, options), { folder } = source;
+  await source.fetch("config", "tokenizer");
+  const config = await loadConfig(folder);
+  const tokenizer = await loadTokenizer(folder);
   if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
     throw new UserError(
       `${name}: the tokenizer has ${tokenizer.vocabSize} tokens, the embedding only ${config.vocabSize} rows; they are not of one model.`,
     );
   }
   const device = options.device ?? await defaultDevice();
-  const checkpoint = await openCheckpoint(name);
+  await source.fetch("weights");
+  const checkpoint = await openCheckpoint(folder);
   try {
     const prequantised = [...checkpoint.tensors.keys()].some(isBnbPart);
     if (device.backend === "cpu" && !prequantised) checkMemory(name, config, options);
     const weights = await loadWeights(name, config, checkpoint, device, options);
-    const generation = await loadGenerationConfig(name, config, tokenizer);
+    const generation = await loadGenerationConfig(folder, config, tokenizer);
     return { name, config, device, weights, tokenizer, generation, adapters: new Map() };
   } finally {
     checkpoint.close();
   }
 }
 
-/** Reads and checks config.json alone: enough to count parameters and estimate memory. */
-export async function loadConfig(folder: string): Promise<ModelConfig> {
+/**
+ * Reads and checks config.json alone: enough to count parameters and estimate memory.
+ *
+ * @param name a folder, or "owner/name" of a model on the Hub
+ * @throws UserError when it is missing or malformed, or the Hub refuses or cannot be reached
+ */
+export async function loadConfig(name: string, options: HubOptions = {}): Promise<ModelConfig> {
+  const { folder, fetch } = await modelSource(name, options);
+  await fetch("config");
   const path = join(folder, "config.json");
   const json = await readOptionalJson(path);
   if (!json) throw new UserError(`${path} is missing: ${folder} is no model folder.`);

@@ -2,6 +2,7 @@
 
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
+import { type HubOptions, modelSource } from "../hub/model.ts";
 import { chatRenderer, findChatTemplate, type Message } from "./chat_template.ts";
 import { isObject, type JsonObject, readOptionalJson } from "./files.ts";
 import { prepareTokenizerJson, tokenIds, type TokenizerJson } from "./tokenizer_json.ts";
@@ -47,8 +48,8 @@ type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
  * chat_template.jinja and generation_config.json where they are there. Ids are those of the Rust library `tokenizers`;
  * truncation and padding settings inside tokenizer.json are ignored.
  *
- * @param folder the model's folder
- * @returns the tokenizer, or undefined where the folder has no tokenizer.json
+ * @param name the model's folder, or "owner/name" on the Hub
+ * @returns the tokenizer, or undefined where there is no tokenizer.json
  * @throws UserError when a file is malformed, or an end or beginning token is named that does not exist
  *
  * @example
@@ -64,7 +65,9 @@ type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
  * assert.equal(await loadTokenizer("tests/reference"), undefined);
  * ```
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer | undefined> {
+export async function loadTokenizer(name: string, options: HubOptions = {}): Promise<Tokenizer | undefined> {
+  const { folder, fetch } = await modelSource(name, options);
+  await fetch("tokenizer");
   const path = join(folder, "tokenizer.json");
   const raw = await readOptionalJson(path);
   if (raw === undefined) return undefined;
