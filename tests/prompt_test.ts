@@ -69,9 +69,10 @@ Deno.test("chat: question, answer and parts of conversations and of single quest
   assert.equal(prompt.answer(LONG), "A part.<|im_end|>\n");
   assert.deepEqual(prompt.render?.(LONG, true).map((part) => [part.text, part.trained]), [
     [turn("system", "Be brief.") + turn("user", "Bond?") + "<|im_start|>assistant\n", false],
-    ["A loan.<|im_end|>\n", true],
-    [turn("user", "Share?") + "<|im_start|>assistant\n", false],
-    ["A part.<|im_end|>\n", true],
+    ["A loan.<|im_end|>", true],
+    ["\n" + turn("user", "Share?") + "<|im_start|>assistant\n", false],
+    ["A part.<|im_end|>", true],
+    ["\n", false],
   ]);
   assert.deepEqual(prompt.render?.(LONG, false), [{ text: opened + "A part.<|im_end|>\n", trained: true }]);
   const single = { instruction: "Classify.", input: "Profit fell.", output: "negative" };
@@ -95,7 +96,7 @@ Deno.test("chat: labels are the assistant's tokens; the template's own end is th
   ).join("");
   assert.equal(
     trained.replaceAll(/\|+/g, "|"),
-    "|A loan.<|im_end|>\n|A part.<|im_end|>\n",
+    "|A loan.<|im_end|>|A part.<|im_end|>|",
   );
   assert.equal(inputIds[0], tiny.bosId);
   assert.ok(!inputIds.includes(tiny.eosId!));
@@ -152,6 +153,10 @@ Deno.test("prompts: a row without the field is named, with what it has", () => {
     [() => chat(tiny).question({ messages: [] }), /"messages" is not a list of messages/],
     [
       () => chat(tiny).question({ messages: [{ role: "user", content: [{ type: "image" }] }] }),
+      /messages\[0\]\.content\[0\] is of type "image": only text/,
+    ],
+    [
+      () => chat(tiny).question({ messages: [{ role: "user", content: 5 }] }),
       /messages\[0\] should have a "role"/,
     ],
     [() => chat(tiny).render?.({ messages: LONG.messages.slice(0, 2) }, true), /no answer of the assistant/],
@@ -172,5 +177,5 @@ Deno.test("chat: a template that rewrites earlier turns trains whole, and says s
     applyChatTemplate: (messages) => messages.length + messages.map((m) => m.content).join(),
   };
   assert.equal(chat(rewriting).render?.(LONG, false)[0].text, "5Be brief.,Bond?,A loan.,Share?,A part.");
-  assert.throws(() => chat(rewriting).render?.(LONG, true), /changes earlier turns/);
+  assert.throws(() => chat(rewriting).render?.(LONG, true), /hides where answers begin/);
 });

@@ -1,9 +1,9 @@
 // Prompts: how a row becomes the text that is trained on, and the text that a model is asked with.
 
-import { UserError } from "../errors.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
-import { exchangeOf, messagesOf } from "./fields.ts";
 import type { Row } from "./row.ts";
+import { exchangeOf } from "./shapes.ts";
+
+export { chat } from "./chat.ts";
 
 /** A piece of a row's text; with `completionOnly` only `trained` pieces count in the loss. */
 export interface TextPart {
@@ -37,6 +37,8 @@ export interface Prompt {
   answer(row: Row): string;
   /** The pieces of the whole text, for prompts that are more than a question and its answer. */
   render?(row: Row, completionOnly: boolean): TextPart[];
+  /** The token with which the text itself ends an answer; without one the model's EOS is added. */
+  readonly turnEnd?: string;
 }
 
 /**
@@ -86,77 +88,3 @@ export const alpaca: Prompt = {
   },
   answer: (row) => exchangeOf(row).answer(),
 };
-
-/**
- * A prompt that renders conversations by the tokenizer's own chat template. Rows may have `messages` ({ role, content }),
- * `conversations` (ShareGPT's { from, value }), or be a question and its answer as for {@linkcode financeQA}. The question
- * is everything before the last answer, with the assistant's turn opened; `completionOnly` trains every assistant turn.
- *
- * @param tokenizer one with a chat template
- * @param options `system`: a system message for rows that bring none
- * @throws UserError when the tokenizer is missing
- *
- * @example
- * ```ts
- * import { chat, loadTokenizer } from "@fintune/fintune";
- * import assert from "node:assert/strict";
- * const prompt = chat(await loadTokenizer("tests/reference/tiny_tokenizer"), { system: "Be brief." });
- * assert.equal(
- *   prompt.question({ messages: [{ role: "user", content: "Bond?" }] }),
- *   "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nBond?<|im_end|>\n<|im_start|>assistant\n",
- * );
- * ```
- */
-export function chat(tokenizer: Tokenizer | undefined, options: { system?: string } = {}): Prompt {
-  if (!tokenizer) {
-    throw new UserError(
-      "chat() needs a tokenizer with a chat template: the model folder has no tokenizer.json.",
-    );
-  }
-  const template = tokenizer.applyChatTemplate;
-  const conversation = (row: Row) => {
-    const messages = messagesOf(row);
-    const brings = options.system === undefined || messages[0].role === "system";
-    return brings ? messages : [{ role: "system", content: options.system as string }, ...messages];
-  };
-  const question = (row: Row) => {
-    const messages = conversation(row);
-    const asked = messages.at(-1)?.role === "assistant" ? messages.slice(0, -1) : messages;
-    return template(asked, { addGenerationPrompt: true });
-  };
-  return {
-    name: "chat",
-    question,
-    answer: (row) => afterPrefix(template(conversation(row)), question(row)),
-    render(row, completionOnly) {
-      const messages = conversation(row);
-      const whole = template(messages);
-      if (!completionOnly) return [{ text: whole, trained: true }];
-      const parts: TextPart[] = [];
-      let done = "";
-      messages.forEach((message, i) => {
-        if (message.role !== "assistant") return;
-        const opened = template(messages.slice(0, i), { addGenerationPrompt: true });
-        const closed = template(messages.slice(0, i + 1));
-        afterPrefix(whole, closed);
-        parts.push({ text: afterPrefix(opened, done), trained: false }, {
-          text: afterPrefix(closed, opened),
-          trained: true,
-        });
-        done = closed;
-      });
-      if (parts.length === 0) throw new UserError("its messages hold no answer of the assistant.");
-      return [...parts, { text: whole.slice(done.length), trained: false }].filter((part) =>
-        part.text !== ""
-      );
-    },
-  };
-}
-
-// Most templates write turn after turn; one that rewrites earlier turns hides where an answer begins.
-function afterPrefix(text: string, prefix: string): string {
-  if (text.startsWith(prefix)) return text.slice(prefix.length);
-  throw new UserError(
-    "the chat template changes earlier turns when later ones follow, so that the answer's beginning cannot be found; train the whole text (completionOnly: false).",
-  );
-}

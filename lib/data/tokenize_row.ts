@@ -1,5 +1,6 @@
 // A row's text as token ids and labels: rendered once, tokenized once, BOS once, EOS at the end.
 
+import { tokenEnds } from "../text/token_bytes.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { IGNORED } from "./batch.ts";
 import type { Prompt, TextPart } from "./prompt.ts";
@@ -20,9 +21,10 @@ export function tokenizeRow(
 ): TokenizedRow {
   const parts = prompt.render?.(row, completionOnly) ??
     [{ text: prompt.question(row), trained: false }, { text: prompt.answer(row), trained: true }];
-  const ids = tokenizer.encode(parts.map((part) => part.text).join(""), { addSpecialTokens: false });
-  const labels = completionOnly ? partLabels(ids, parts, tokenizer) : [...ids];
-  if (!endsInSpecial(ids, tokenizer)) {
+  const text = parts.map((part) => part.text).join("");
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  const labels = completionOnly ? partLabels(ids, parts, text, tokenizer) : [...ids];
+  if (!ends(ids, text, prompt, tokenizer)) {
     ids.push(tokenizer.eosId!);
     labels.push(!completionOnly || parts.at(-1)?.trained ? tokenizer.eosId! : IGNORED);
   }
@@ -33,17 +35,41 @@ export function tokenizeRow(
   return { inputIds: ids, labels };
 }
 
-// A chat template ends a turn with a token of its own (<|im_end|>): there a second end would be one too many.
-function endsInSpecial(ids: number[], tokenizer: Tokenizer): boolean {
+// A chat template ends a turn with a token of its own (<|im_end|>): there a second end would be one too many. Any other
+// special token is no end.
+function ends(ids: number[], text: string, prompt: Prompt, tokenizer: Tokenizer): boolean {
+  if (prompt.turnEnd !== undefined && text.trimEnd().endsWith(prompt.turnEnd)) return true;
   for (let i = ids.length - 1; i > 0; i--) {
-    const shown = tokenizer.decode([ids[i]]);
-    if (shown === "" && tokenizer.decode([ids[i]], { skipSpecialTokens: false }) !== "") return true;
-    if (shown.trim() !== "") return false;
+    if (tokenizer.eosIds.includes(ids[i]) || ids[i] === tokenizer.eosId) return true;
+    if (tokenizer.decode([ids[i]], { skipSpecialTokens: false }).trim() !== "") return false;
   }
   return false;
 }
 
-function partLabels(ids: number[], parts: TextPart[], tokenizer: Tokenizer): number[] {
+const encoder = new TextEncoder();
+
+// A token that holds a character of a trained part is trained.
+function partLabels(ids: number[], parts: TextPart[], text: string, tokenizer: Tokenizer): number[] {
+  const labels = new Array<number>(ids.length).fill(IGNORED);
+  const tokens = tokenizer.tokenBytes && tokenEnds(encoder.encode(text), ids, tokenizer.tokenBytes);
+  if (!tokens) return searchedLabels(ids, parts, tokenizer);
+  let [begin, token] = [0, 0];
+  for (const part of parts) {
+    const end = begin + encoder.encode(part.text).length;
+    // The token that a part begins in may have begun in the part before: go on from the one that reaches beyond it.
+    while (token < ids.length && tokens[token] <= begin && tokens[token] < end) token++;
+    if (part.trained) {
+      for (let at = token; at < ids.length && (at === 0 ? 0 : tokens[at - 1]) < end; at++) {
+        labels[at] = ids[at];
+      }
+    }
+    begin = end;
+  }
+  return labels;
+}
+
+// The way for tokenizers that change the text: parts are tokenized as well, and compared.
+function searchedLabels(ids: number[], parts: TextPart[], tokenizer: Tokenizer): number[] {
   const labels = new Array<number>(ids.length).fill(IGNORED);
   let text = "";
   let start = 0;

@@ -1,10 +1,18 @@
 // Text to token ids and back, by the tokenizer files of a model folder.
 
 import { join } from "@std/path";
+import { createHash } from "node:crypto";
 import { UserError } from "../errors.ts";
 import { type HubOptions, modelSource } from "../hub/model.ts";
-import { chatRenderer, findChatTemplate, type Message } from "./chat_template.ts";
+import {
+  type ChatOptions,
+  chatRenderer,
+  findChatTemplate,
+  type MarkedChat,
+  type Message,
+} from "./chat_template.ts";
 import { isObject, type JsonObject, readOptionalJson } from "./files.ts";
+import { tokenBytes } from "./token_bytes.ts";
 import { prepareTokenizerJson, tokenIds, type TokenizerJson } from "./tokenizer_json.ts";
 import { wordEncoder } from "./word_encoder.ts";
 
@@ -35,8 +43,17 @@ export interface Tokenizer {
   addsEos: boolean;
   /** The Jinja source of the chat template, if the model has one. */
   chatTemplate?: string;
-  /** Renders messages as the model's chat template says; `addGenerationPrompt` (default false) opens the assistant's turn. */
-  applyChatTemplate(messages: Message[], options?: { addGenerationPrompt?: boolean }): string;
+  /**
+   * Renders messages as the model's chat template says; `addGenerationPrompt` (default false) opens the assistant's turn,
+   * `tools` are the functions that the model may call. A template that asks for the date is always given 26 July 2024.
+   */
+  applyChatTemplate(messages: Message[], options?: ChatOptions): string;
+  /** As applyChatTemplate, with the spans between {% generation %} marks; there only where the template has such marks. */
+  markAnswers?(messages: Message[], options?: ChatOptions): MarkedChat;
+  /** The UTF-8 bytes of a token's text (special tokens too); undefined for an id without a token. */
+  tokenBytes?(id: number): Uint8Array | undefined;
+  /** A hash of all that decides about ids: the name under which tokens may be kept. Without it they cannot be cached. */
+  fingerprint?(): string;
 }
 
 /** The special tokens' names in tokenizer_config.json and special_tokens_map.json. */
@@ -81,20 +98,23 @@ export async function loadTokenizer(name: string, options: HubOptions = {}): Pro
   const named = specialIds(special, ids, folder);
   const eosIds = await endIds(folder, named.eosId);
   const chatTemplate = await findChatTemplate(folder, config);
-  const render = chatTemplate === undefined ? undefined : await chatRenderer(chatTemplate, special, folder);
+  const chat = chatTemplate === undefined ? undefined : await chatRenderer(chatTemplate, special, folder);
   return {
     ...await codec(json, config, path, { ...named, eosId: named.eosId ?? eosIds[0] }),
     vocabSize: [...ids.values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
     eosIds,
     chatTemplate,
+    fingerprint: () => createHash("sha256").update(JSON.stringify([json, config])).digest("hex"),
     applyChatTemplate(messages, options = {}): string {
-      if (!render) {
+      if (!chat) {
         throw new UserError(
           `${folder} has no chat template (chat_template.jinja, or "chat_template" in tokenizer_config.json): choose another prompt.`,
         );
       }
-      return render(messages, options.addGenerationPrompt ?? false);
+      return chat.render(messages, options);
     },
+    markAnswers: chat?.renderMarked,
+    tokenBytes: tokenBytes(json),
   };
 }
 
