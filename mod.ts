@@ -55,6 +55,8 @@ export { initModel, type InitOptions } from "./lib/models/init.ts";
 export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
 export { saveModel, type SaveModelOptions } from "./lib/models/save.ts";
 export {
+  type BatchChoice,
+  chooseBatchSize,
   estimateMemory,
   type MemoryEstimate,
   type MemoryOptions,

@@ -1,8 +1,18 @@
 // estimateMemory against the peak of a process that really trains, in both ways, and against the GPU's buffers.
 import assert from "node:assert/strict";
 import { fromFileUrl } from "@std/path";
-import { checkMemory, chooseCheckpointing } from "../lib/models/memory.ts";
-import { attachLoRA, estimateMemory, formatBytes, initModel, openDevice, parseConfig } from "../mod.ts";
+import { checkMemory, chooseBatchSize, chooseCheckpointing } from "../lib/models/memory.ts";
+import {
+  adamW,
+  attachLoRA,
+  batchOf,
+  estimateMemory,
+  formatBytes,
+  initModel,
+  openDevice,
+  parseConfig,
+  trainEpoch,
+} from "../mod.ts";
 import { refused } from "./refused.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
@@ -63,6 +73,73 @@ for (const backend of ["cpu", "webgpu"] as const) {
     });
   }
 }
+
+/** A small model on the CPU, and a way to tell it how much memory is free while something is done. */
+async function withFreeMemory() {
+  const config = parseConfig(sizes.webgpu.json), device = await openDevice({ backend: "cpu" });
+  const model = attachLoRA(await initModel(config, { device }), { ...lora, quiet: true });
+  const needed = (tokens: number, checkpointing = true) => {
+    const { activations, workspace } = estimateMemory(config, { tokens, ...lora, checkpointing });
+    return activations + workspace;
+  };
+  const systemMemoryInfo = Deno.systemMemoryInfo;
+  const having = <T>(available: number, work: () => T): T => {
+    const restore = () => void (Deno.systemMemoryInfo = systemMemoryInfo);
+    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available });
+    let result: T | undefined;
+    try {
+      result = work();
+      return (result instanceof Promise ? result.finally(restore) : result) as T;
+    } finally {
+      if (!(result instanceof Promise)) restore();
+    }
+  };
+  return { model, needed, having };
+}
+
+Deno.test("a choice of the user's own is held against the free memory too, in training as well", async () => {
+  const { model, needed, having } = await withFreeMemory(), tokens = 256;
+  const chosen = (available: number, wanted: boolean) =>
+    having(available, () => chooseCheckpointing(model, tokens, wanted));
+  const kept = needed(tokens, false), recomputed = needed(tokens, true);
+  const optimizer = adamW(model, { learningRate: 1e-3 });
+  const batch = batchOf([{ inputIds: Array.from({ length: tokens }, (_, i) => i) }]);
+  const epoch = (checkpointing: boolean) =>
+    trainEpoch(model, [batch], { optimizer, checkpointing, quiet: true });
+  const whenKept = new RegExp(
+    `^A batch of 256 tokens needs about ${formatBytes(kept)} beside the weights with its activations kept, ` +
+      "but only .* are free: set checkpointing to true, or lower batchSize or maxLength\\.$",
+  );
+  assert.throws(() => chosen(0.9 * kept, false), { name: "UserError", message: whenKept });
+  const message =
+    /^A batch of 256 tokens needs about \S+ \S+ beside the weights, but only .* are free: lower /;
+  assert.throws(() => chosen(0.9 * recomputed, true), { name: "UserError", message });
+  assert.throws(() => chosen(0.9 * recomputed, false), {
+    message: /kept, but only .* are free: lower batchSize/,
+  });
+  await having(0.9 * recomputed, () => assert.rejects(epoch(true), { name: "UserError", message }));
+  assert.equal(optimizer.steps, 0);
+  assert.equal(chosen(1.1 * recomputed, true), true);
+  assert.equal(chosen(1.1 * kept, false), false);
+});
+
+Deno.test("the batch size is the largest divisor of the step whose longest rows fit", async () => {
+  const { model, needed, having } = await withFreeMemory();
+  const lengths = [100, ...Array<number>(20).fill(64), 10, 12];
+  const chosen = (available: number, effectiveBatchSize?: number) =>
+    having(available, () => chooseBatchSize(model, lengths, { effectiveBatchSize }));
+  const forRows = (count: number) => needed(100 + 64 * (count - 1)) / 0.75 + 1;
+  assert.deepEqual(chosen(1e12), { batchSize: 16, gradientAccumulationSteps: 1 });
+  assert.deepEqual(chosen(forRows(16)), { batchSize: 16, gradientAccumulationSteps: 1 });
+  assert.deepEqual(chosen(forRows(16) - 2), { batchSize: 8, gradientAccumulationSteps: 2 });
+  assert.deepEqual(chosen(forRows(5), 12), { batchSize: 4, gradientAccumulationSteps: 3 });
+  assert.deepEqual(chosen(forRows(1), 7), { batchSize: 1, gradientAccumulationSteps: 7 });
+  assert.throws(() => chosen(forRows(1) - 2, 7), {
+    name: "UserError",
+    message: /^A row of 100 tokens needs about .* but only .* are free, a quarter .*: lower maxLength/,
+  });
+  assert.throws(() => chosen(1e12, 1.5), { message: /effectiveBatchSize is 1\.5/ });
+});
 
 Deno.test("too little memory is named; what earlier batches hold counts as free for the next", async () => {
   const config = parseConfig(sizes.webgpu.json), tokens = 256;

@@ -38,7 +38,7 @@ Deno.test("entries come back as they were written, numbers that are not finite t
     log.close();
     assert.deepEqual(await readRunLog(path), entries);
     assert.equal((await Deno.readTextFile(path)).split("\n").length, 4);
-    await assert.rejects(openRunLog(path), named(/log\.jsonl holds the log of a run: resume/));
+    await assert.rejects(openRunLog(path), named(/log\.jsonl holds the log of another run: go on/));
   }));
 
 Deno.test("a torn last line is dropped on reading and on reopening, at every byte", () =>

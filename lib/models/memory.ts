@@ -141,36 +141,103 @@ const held = new WeakMap<Device, number>();
  * (on a GPU, whose free memory no one tells, into 2 GB). NF4 on the CPU is always recomputed: only so is a layer's
  * dequantised copy shared by both passes.
  *
- * @throws UserError where not even recomputing fits into the free memory
+ * @param wanted the user's own choice, which is held against the free memory all the same
+ * @throws UserError where it does not fit into the free memory: recomputed, or as wanted
  */
-export function chooseCheckpointing(model: Model, tokens: number): boolean {
+export function chooseCheckpointing(model: Model, tokens: number, wanted?: boolean): boolean {
   const { backend } = model.device;
+  const needed = (checkpointing: boolean) => besideWeights(model, tokens, checkpointing);
+  if (backend === "webgpu") return wanted ?? needed(false) > gpuBytes;
+  const free = freeFor(model);
+  if (free !== undefined && needed(wanted ?? true) > free) {
+    const advice = wanted === false && needed(true) <= free ? "set checkpointing to true, or " : "";
+    throw new UserError(
+      `A batch of ${tokens} tokens needs about ${formatBytes(needed(wanted ?? true))} beside the weights${
+        wanted === false ? " with its activations kept" : ""
+      }, but only ${formatBytes(free)} are free: ${advice}lower batchSize or maxLength.`,
+    );
+  }
+  const recompute = wanted ?? (isNF4(model) || free === undefined || needed(false) > free / 2);
+  held.set(model.device, Math.max(held.get(model.device) ?? 0, needed(recompute)));
+  return recompute;
+}
+
+/** What a GPU is trusted to have beside the weights; no one tells how much is free. */
+const gpuBytes = 2e9;
+
+const isNF4 = (model: Model) => [...model.weights.values()].some(({ kind }) => kind === "nf4");
+
+/** Bytes that a batch of so many positions takes beside the weights. */
+function besideWeights(model: Model, tokens: number, checkpointing: boolean): number {
   const lora = activeAdapter(model)?.config;
-  const quantize = [...model.weights.values()].some(({ kind }) => kind === "nf4") ? "nf4" : undefined;
-  const options: MemoryOptions = {
+  const { activations, workspace } = estimateMemory(model.config, {
     tokens,
     r: lora?.r,
     targetModules: lora?.targetModules,
-    quantize,
-    backend,
-  };
-  const beside = (checkpointing: boolean) => {
-    const { activations, workspace } = estimateMemory(model.config, { ...options, checkpointing });
-    return activations + workspace;
-  };
-  if (backend === "webgpu") return beside(false) > 2e9;
-  const before = held.get(model.device) ?? 0, unused = freeMemory();
-  const free = unused === undefined ? undefined : unused + before;
-  if (free !== undefined && beside(true) > free) {
-    throw new UserError(
-      `A batch of ${tokens} tokens needs about ${formatBytes(beside(true))} beside the weights, but only ${
-        formatBytes(free)
-      } are free: lower batchSize or maxLength.`,
-    );
+    quantize: isNF4(model) ? "nf4" : undefined,
+    backend: model.device.backend,
+    checkpointing,
+  });
+  return activations + workspace;
+}
+
+/** Free memory in bytes, with what earlier batches left to the next. */
+function freeFor(model: Model): number | undefined {
+  const unused = freeMemory();
+  return unused === undefined ? undefined : unused + (held.get(model.device) ?? 0);
+}
+
+/** How many rows go at once, and how often, to make one optimizer step. */
+export interface BatchChoice {
+  /** For `packBatches`. */
+  batchSize: number;
+  /** For `train`. */
+  gradientAccumulationSteps: number;
+}
+
+/** Of the free memory, what a batch may take: the rest is for the optimizer, held-out rows and everybody else. */
+const usableShare = 0.75;
+
+/**
+ * The largest batch whose training fits into the free memory (on a GPU, whose free memory no one tells, into 2 GB), up to the
+ * rows that make one optimizer step; smaller batches are accumulated to the same step.
+ *
+ * @param lengths tokens of each row, as far as maxLength leaves them; the longest rows are taken to meet in one batch
+ * @param options `effectiveBatchSize`: rows of one optimizer step; default 16
+ * @throws UserError where not even the longest row alone fits
+ *
+ * @example
+ * ```ts
+ * import { attachLoRA, chooseBatchSize, loadModel } from "@fintune/fintune";
+ * const model = attachLoRA(await loadModel("tests/reference/llama_tied/model"), { r: 2, quiet: true });
+ * console.log(chooseBatchSize(model, [20, 31, 12], { effectiveBatchSize: 8 }));
+ * // { batchSize: 8, gradientAccumulationSteps: 1 }
+ * ```
+ */
+export function chooseBatchSize(
+  model: Model,
+  lengths: Iterable<number>,
+  { effectiveBatchSize = 16 }: { effectiveBatchSize?: number } = {},
+): BatchChoice {
+  if (!(Number.isInteger(effectiveBatchSize) && effectiveBatchSize > 0)) {
+    throw new UserError(`effectiveBatchSize is ${effectiveBatchSize}; it must be a whole number from 1 on.`);
   }
-  const recompute = quantize !== undefined || free === undefined || beside(false) > free / 2;
-  held.set(model.device, Math.max(before, beside(recompute)));
-  return recompute;
+  const longest = Float64Array.from(lengths).sort().reverse();
+  const free = model.device.backend === "webgpu" ? gpuBytes : freeFor(model) ?? gpuBytes;
+  for (let batchSize = effectiveBatchSize; batchSize >= 1; batchSize--) {
+    if (effectiveBatchSize % batchSize > 0) continue;
+    const tokens = longest.subarray(0, batchSize).reduce((sum, length) => sum + length, 0);
+    if (besideWeights(model, tokens, true) > usableShare * free) continue;
+    return { batchSize, gradientAccumulationSteps: effectiveBatchSize / batchSize };
+  }
+  throw new UserError(
+    `A row of ${longest[0]} tokens needs about ${
+      formatBytes(besideWeights(model, longest[0], true))
+    } beside the ` +
+      `weights, but only ${
+        formatBytes(free)
+      } are free, a quarter of which is kept back: lower maxLength, or free memory.`,
+  );
 }
 
 /** Undefined where the system may not be asked (--allow-sys). */

@@ -97,7 +97,9 @@ async function readyFile(path: string, resumeAt: number | undefined): Promise<Lo
   });
   if (bytes.length === 0) return [];
   if (resumeAt === undefined) {
-    throw new UserError(`${path} holds the log of a run: resume that run, or choose another file.`);
+    throw new UserError(
+      `${path} holds the log of another run: go on with that run (resume), remove the file, or choose another.`,
+    );
   }
   const kept = parseLines(bytes, path).filter(({ entry }) => entry.step <= resumeAt);
   const text = kept.map(({ line }) => line + "\n").join("");

@@ -104,7 +104,7 @@ export async function optimizerStep(
   for (const batch of group) {
     const result = await lossAndGradients(model, batch, {
       lossScale: 1 / targets,
-      checkpointing: checkpointing ?? chooseCheckpointing(model, batch.inputIds.length),
+      checkpointing: chooseCheckpointing(model, batch.inputIds.length, checkpointing),
       dropout: { seed, step: optimizer.steps },
     });
     loss = loss ? await sum(device, loss, result.loss) : result.loss;

@@ -160,12 +160,14 @@ function largestBatch(batches: Batches | readonly Batch[]): number {
 }
 
 async function openLog(
-  { out, log: path = out && join(out, "log.jsonl"), tensorBoard }: RunOptions,
+  { out, log: path = out && join(out, "log.jsonl"), tensorBoard, resume }: RunOptions,
   step: number,
   resumed: boolean,
 ): Promise<RunLog | undefined> {
   if (path === undefined) return undefined;
-  const log = await openRunLog(path, { tensorBoard, resumeAt: resumed ? step : undefined });
+  // A run that was killed before its first checkpoint has a log too.
+  const goesOn = resumed || resume === "auto";
+  const log = await openRunLog(path, { tensorBoard, resumeAt: goesOn ? step : undefined });
   log.write({ kind: resumed ? "resume" : "start", step, time: now() });
   return log;
 }
