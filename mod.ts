@@ -40,7 +40,7 @@ export {
   type Value,
 } from "./lib/engine/graph.ts";
 export { trace } from "./lib/engine/trace.ts";
-export type { OnnxAttribute, OnnxBody, OnnxContext, OnnxDType } from "./lib/engine/onnx/context.ts";
+export type { OnnxAttribute, OnnxBody, OnnxBodyValue, OnnxContext, OnnxDType } from "./lib/engine/onnx/context.ts";
 export type { GpuBinding, GpuContext, GpuValue, Kernel } from "./lib/engine/webgpu/context.ts";
 export {
   countLoRA,

@@ -1,4 +1,5 @@
-// cachedAttention: one new token per stream attends to its stream's cached keys and to itself.
+// cachedAttention: one new token per stream attends to its stream's cached keys and to itself (a prompt's part: see
+// attention_part.ts).
 //
 // Mathematics: the cached positions are cut into splits of 128; each gives its peak m, sum of exp(s - m) and
 //   sum of exp(s - m) v; a second kernel puts the splits and the token's own key and value together. So a single stream
@@ -9,6 +10,7 @@
 //   64 / (D/4) keys side by side for the sum.
 // Limits: D a multiple of 4, at most 256; a cache of one layer fits a binding.
 import type { GpuContext } from "../lib/engine/webgpu/context.ts";
+import { attentionOfPart } from "./attention_part.ts";
 import { type AttentionShape, checkHeadSize } from "./attention_tiles.ts";
 
 const SPLIT = 128;
@@ -139,9 +141,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   o[row * ${vectors}u + thread] = mix / sum;
 }`;
 
-export function cachedAttention(context: GpuContext, { heads, kvHeads, scale }: AttentionShape): void {
+export function cachedAttention(context: GpuContext, shape: AttentionShape): void {
   const [q, k, v, cacheK, cacheV, ranges] = context.inputs;
+  const { heads, kvHeads, scale } = shape;
   const [streams, width] = q.shape;
+  if (streams !== cacheK.shape[0]) return attentionOfPart(context, shape);
   const headSize = width / heads, positions = cacheK.shape[2];
   checkHeadSize(headSize);
   const splits = Math.ceil(positions / SPLIT);

@@ -8,14 +8,26 @@ export type OnnxDType = "f32" | "i32" | "i64" | "u8" | "u32" | "bool" | "f16";
 /** A node's setting. */
 export type OnnxAttribute = number | { float: number } | { ints: number[] } | string | OnnxBody;
 
+/** What goes into a loop's body or comes out of it. */
+export interface OnnxBodyValue {
+  /** Unique in the model. */
+  readonly name: string;
+  /** Of the elements. */
+  readonly dtype: OnnxDType;
+  /** Where it is known. */
+  readonly shape?: readonly (Dim | undefined)[];
+  /** A sequence of such tensors. */
+  readonly sequence?: boolean;
+}
+
 /** A loop's body: its own inputs and outputs, with access to every name of the graph around it. */
 export interface OnnxBody {
   /** Adds nodes to the body. */
   readonly context: OnnxContext;
   /** Loop: step, condition, then what is carried. */
-  readonly inputs: { name: string; dtype: OnnxDType; shape?: readonly (Dim | undefined)[] }[];
+  readonly inputs: OnnxBodyValue[];
   /** Loop: condition, what is carried, then what is stacked. */
-  readonly outputs: { name: string; dtype: OnnxDType; shape?: readonly (Dim | undefined)[] }[];
+  readonly outputs: OnnxBodyValue[];
 }
 
 /** Builds the ONNX form of a graph. */

@@ -1,6 +1,6 @@
 // Writes ONNX's protobuf messages (onnx.proto3): just the fields that the lowering needs.
 import type { Dim } from "../graph.ts";
-import type { OnnxDType } from "./context.ts";
+import type { OnnxBodyValue, OnnxDType } from "./context.ts";
 
 /** TensorProto.DataType */
 export const elementType: Record<OnnxDType, number> = {
@@ -111,14 +111,8 @@ export function externalTensorProto(
   ]);
 }
 
-export interface ProtoValue {
-  readonly name: string;
-  readonly dtype: OnnxDType;
-  readonly shape?: readonly (Dim | undefined)[];
-}
-
 /** ValueInfoProto; without a shape only the element type is stated. */
-function valueProto({ name, dtype, shape }: ProtoValue): Bytes {
+function valueProto({ name, dtype, shape, sequence }: OnnxBodyValue): Bytes {
   const dimension = (size: Dim | undefined) =>
     message(
       1,
@@ -130,12 +124,19 @@ function valueProto({ name, dtype, shape }: ProtoValue): Bytes {
     );
   const tensor = [integer(1, elementType[dtype])];
   if (shape) tensor.push(message(2, join(shape.map(dimension))));
-  return join([string(1, name), message(2, message(1, join(tensor)))]);
+  const type = message(1, join(tensor));
+  return join([string(1, name), message(2, sequence ? message(4, message(1, type)) : type)]);
 }
 
 /** GraphProto */
 export function graphProto(
-  graph: { name: string; nodes: Bytes[]; initializers: Bytes[]; inputs: ProtoValue[]; outputs: ProtoValue[] },
+  graph: {
+    name: string;
+    nodes: Bytes[];
+    initializers: Bytes[];
+    inputs: OnnxBodyValue[];
+    outputs: OnnxBodyValue[];
+  },
 ): Bytes {
   return join([
     ...graph.nodes.map((node) => message(1, node)),

@@ -1,6 +1,6 @@
 // attention(q, k, v, ranges): softmax(scale q k^T) v over the keys that each query sees, per head, with grouped keys.
 // A query sees one contiguous range of keys, which makes causal, packed, sliding-window and bidirectional attention one
-// op: ranges[t] = [first, end). Neither backend ever holds [tokens, tokens]: WebGPU goes in tiles (Dao et al. 2022), ONNX
+// op: ranges[t] = [first, end), both of which never fall from one query to the next. Neither backend ever holds [tokens, tokens]: WebGPU goes in tiles (Dao et al. 2022), ONNX
 // in a Loop over chunks of queries that reads only the keys which the chunk can see.
 import { attention as attentionOnGpu } from "../../../kernels/attention.ts";
 import { attentionGrad as attentionGradOnGpu } from "../../../kernels/attention_grad.ts";
@@ -43,18 +43,10 @@ export const attentionOp: OpDefinition<AttentionAttributes> = {
       undefined,
     ];
   },
-  onnx(context, inputs, node) {
-    const loop = chunkedQueries(context, inputs, node);
-    const { body, chunk } = loop;
-    const inner = body.context;
-    const scores = chunk.scores();
-    const o = inner.node("MatMul", [inner.node("Softmax", [scores], { axis: -1 }), chunk.v]);
-    // Softmax needs no lse on the CPU; it is there for whoever asks.
-    const wanted = context.used(node.outputs[1])
-      ? [inner.node("ReduceLogSumExp", [scores, inner.i64([-1])], { keepdims: 1 })]
-      : [];
-    const [stackedO, stackedLse] = loop.run([], [o, ...wanted]);
-    return [loop.join(stackedO), stackedLse && loop.join(stackedLse)];
+  onnx(context, [q, k, v, ranges], { inputs, outputs, attributes }) {
+    const shape = { ...attributes as AttentionAttributes, width: inputs[0].shape[1] as number };
+    const [keys, values] = [k, v].map((x) => keysFirst(context, x, shape));
+    return attendOnnx(context, [q, keys, values, ranges], shape, context.used(outputs[1]));
   },
   webgpu: attentionOnGpu,
   samples: attentionSamples(),
@@ -72,11 +64,11 @@ export const attentionGradOp: OpDefinition<AttentionAttributes> = {
   // P = softmax(S); dV = P^T dO; dP = dO V^T; dS = P (dP - rowsum(dO O)); dQ = scale dS K; dK = scale dS^T Q
   onnx(context, inputs, node) {
     const { scale } = node.attributes as AttentionAttributes;
-    const loop = chunkedQueries(context, inputs, node);
+    const shape = { ...node.attributes as AttentionAttributes, width: node.inputs[0].shape[1] as number };
+    const [keys, values] = [inputs[1], inputs[2]].map((x) => keysFirst(context, x, shape));
+    const loop = chunkedQueries(context, [inputs[0], keys, values, inputs[3]], shape);
     const { body, chunk } = loop;
     const { node: add, i64 } = body.context;
-    // Added before what needs dO, these run after it: otherwise they would be kept from the forward pass on.
-    const zeros = context.node("Expand", [context.f32(0), context.node("Shape", [loop.keysFirst])]);
     const o = chunk.perQuery(inputs[4]);
     const dO = chunk.perQuery(inputs[6]);
     const p = add("Softmax", [chunk.scores()], { axis: -1 });
@@ -88,7 +80,7 @@ export const attentionGradOp: OpDefinition<AttentionAttributes> = {
     const dS = add("Mul", [p, add("Sub", [dP, rowSum])]);
     const dQ = add("ms.FusedMatMul", [dS, chunk.k], { alpha: { float: scale } });
     const dK = add("ms.FusedMatMul", [dS, chunk.q], { transA: 1, alpha: { float: scale } });
-    const [sumK, sumV, stackedQ] = loop.run([{ from: zeros, add: dK }, { from: zeros, add: dV }], [dQ]);
+    const [sumK, sumV, stackedQ] = loop.run([dK, dV], [dQ]);
     return [loop.join(stackedQ), loop.headsLast(sumK), loop.headsLast(sumV)];
   },
   onnxIgnores: [5],
@@ -111,17 +103,43 @@ export function attention(
   return apply(attentionOp, [q, k, v, ranges], attributes)[0];
 }
 
+type OnnxShape = AttentionAttributes & { /** Of q: heads times D. */ width: number };
+
+/** [tokens, kvHeads * D] -> [kvHeads, tokens, D] */
+export function keysFirst(
+  { node, i64 }: OnnxContext,
+  x: string,
+  { heads, kvHeads, width }: OnnxShape,
+): string {
+  const perHead = node("Reshape", [x, i64([-1, kvHeads, width / heads])]);
+  return node("Transpose", [perHead], { perm: { ints: [1, 0, 2] } });
+}
+
+/** o and, if asked for, lse, of queries over keys and values that are laid out [kvHeads, keys, D]. */
+export function attendOnnx(
+  context: OnnxContext,
+  inputs: readonly string[],
+  shape: OnnxShape,
+  withLse = false,
+): (string | undefined)[] {
+  const loop = chunkedQueries(context, inputs, shape);
+  const { body: { context: inner }, chunk } = loop;
+  const scores = chunk.scores();
+  const o = inner.node("MatMul", [inner.node("Softmax", [scores], { axis: -1 }), chunk.v]);
+  // Softmax needs no lse on the CPU; it is there for whoever asks.
+  const lse = withLse ? [inner.node("ReduceLogSumExp", [scores, inner.i64([-1])], { keepdims: 1 })] : [];
+  const [stackedO, stackedLse] = loop.run([], [o, ...lse]);
+  return [loop.join(stackedO), stackedLse && loop.join(stackedLse)];
+}
+
 /**
  * A Loop over chunks of queries. Inside, everything is laid out [kvHeads, group * chunk, D] so that the heads which share
  * keys go through one product; `run` adds the loop, `join` puts the chunks of an output back behind one another.
  */
-function chunkedQueries(context: OnnxContext, [q, k, v, ranges]: readonly string[], node: Node) {
-  const { heads, kvHeads, scale } = node.attributes as AttentionAttributes;
-  const size = node.inputs[0].shape[1] as number / heads, group = heads / kvHeads;
+function chunkedQueries(context: OnnxContext, [q, allK, allV, ranges]: readonly string[], shape: OnnxShape) {
+  const { heads, kvHeads, scale, width } = shape;
+  const size = width / heads, group = heads / kvHeads;
   const { node: add, i64 } = context;
-  const keysFirst = (x: string) =>
-    add("Transpose", [add("Reshape", [x, i64([-1, kvHeads, size])])], { perm: { ints: [1, 0, 2] } });
-  const allK = keysFirst(k), allV = keysFirst(v);
   const tokens = add("Shape", [q], { start: 0, end: 1 });
   // Chunks of equal length that cover all tokens; the last one is filled with copies of the last query's range.
   const count = add("Div", [add("Add", [tokens, i64([chunkLength - 1])]), i64([chunkLength])]);
@@ -170,20 +188,43 @@ function chunkedQueries(context: OnnxContext, [q, k, v, ranges]: readonly string
     return inner.node("Reshape", [inner.node("Add", [perHead, mask]), inner.node("Shape", [raw])]);
   };
 
-  /** Sums carried along (added into the keys' range) and stacked outputs, one a chunk. */
-  const run = (sums: { from: string; add: string }[], stacked: string[]) => {
-    const carriedIn = sums.map(() => ({ name: inner.fresh("sum"), dtype: "f32" as const }));
-    body.inputs.push(...carriedIn);
-    const carriedOut = sums.map(({ add: amount }, i) => {
-      const sum = carriedIn[i].name;
-      const middle = inner.node("Add", [slice(sum, low, high, 1), amount]);
-      const parts = [slice(sum, i64([0]), low, 1), middle, slice(sum, high, i64([2 ** 40]), 1)];
-      return inner.node("Concat", parts, { axis: 1 });
+  /**
+   * Sums over the keys, and stacked outputs, one a chunk. Ranges never fall, so a chunk adds to a window of keys that only
+   * moves on; what lies before it is finished and goes into a sequence. Carrying whole sums would copy them for every chunk.
+   */
+  const run = (amounts: string[], stacked: string[]) => {
+    const from = { name: inner.fresh("from"), dtype: "i64" as const, shape: [1] };
+    const carried = amounts.map(() => [
+      { name: inner.fresh("finished"), dtype: "f32" as const, sequence: true },
+      { name: inner.fresh("window"), dtype: "f32" as const },
+    ]);
+    body.inputs.push(from, ...carried.flat());
+    const moved = amounts.flatMap((amount, i) => {
+      const [finished, window] = carried[i];
+      const reached = padTo(inner, window.name, inner.node("Sub", [high, from.name]));
+      const done = inner.node("Sub", [low, from.name]);
+      return [
+        inner.node("SequenceInsert", [finished.name, slice(reached, i64([0]), done, 1)]),
+        inner.node("Add", [slice(reached, done, i64([2 ** 40]), 1), amount]),
+      ];
     });
-    body.outputs.push({ name: inner.node("Identity", [go.name]), dtype: "bool", shape: [] });
-    body.outputs.push(...[...carriedOut, ...stacked].map((name) => ({ name, dtype: "f32" as const })));
-    const inputs = [add("Squeeze", [count]), "", ...sums.map(({ from }) => from)];
-    return context.nodes("Loop", inputs, sums.length + stacked.length, { body });
+    body.outputs.push(
+      { name: inner.node("Identity", [go.name]), dtype: "bool", shape: [] },
+      { ...from, name: inner.node("Identity", [low]) },
+      ...moved.map((name, i) => ({ ...carried.flat()[i], name })),
+      ...stacked.map((name) => ({ name, dtype: "f32" as const })),
+    );
+    const none = add("ConstantOfShape", [i64([kvHeads, 0, size])]);
+    const starts = amounts.flatMap(() => [add("SequenceEmpty", [], { dtype: "f32" }), none]);
+    const inputs = [add("Squeeze", [count]), "", i64([0]), ...starts];
+    const [begin, ...results] = context.nodes("Loop", inputs, 1 + starts.length + stacked.length, { body });
+    const left = add("Sub", [add("Shape", [allK], { start: 1, end: 2 }), begin]);
+    const sums = amounts.map((_, i) => {
+      const [finished, window] = results.slice(2 * i, 2 * i + 2);
+      const before = add("ConcatFromSequence", [finished], { axis: 1 });
+      return add("Concat", [before, padTo(context, window, left)], { axis: 1 });
+    });
+    return [...sums, ...results.slice(starts.length)];
   };
   /** [chunks, kvHeads, group * chunk, n] -> [tokens, heads * n] */
   const join = (x: string) => {
@@ -197,11 +238,16 @@ function chunkedQueries(context: OnnxContext, [q, k, v, ranges]: readonly string
   return {
     body,
     chunk: { q: chunkQ, k: chunkK, v: chunkV, scores, perQuery },
-    keysFirst: allK,
     run,
     join,
     headsLast,
   };
+}
+
+/** x [kvHeads, keys, D] with zeros behind it, up to so many keys. */
+function padTo({ node, i64 }: OnnxContext, x: string, keys: string): string {
+  const missing = node("Sub", [keys, node("Shape", [x], { start: 1, end: 2 })]);
+  return node("Pad", [x, node("Concat", [i64([0, 0, 0, 0]), missing, i64([0])], { axis: 0 })]);
 }
 
 function attentionSamples() {

@@ -1,62 +1,53 @@
-// cachedAttention: one new token per stream attends to the cache of its stream and to itself.
+// cachedAttention: new tokens attend to cached keys and to themselves. Either there is one new token for every stream of the
+// cache (decoding), or the cache is of one stream and the tokens follow what it holds (a prompt in parts).
 // Cache layout: [streams, kvHeads, positions, D]; lib/engine/ops/write_cache.ts fills it.
 import { cachedAttention as cachedAttentionOnGpu } from "../../../kernels/attention_cached.ts";
 import { apply, type OpDefinition, type Value } from "../graph.ts";
+import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
+import { attendOnnx, keysFirst } from "./attention.ts";
 import { integers, normal } from "./sample.ts";
 
 type CachedAttentionAttributes = { heads: number; kvHeads: number; scale: number };
 
+/**
+ * Token t sees lo <= i < hi of ranges[t], and itself, which is number hi. Numbers are cached positions; in a prompt's part
+ * its own tokens go on counting behind them, from hi of the first one.
+ */
 export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
   name: "cachedAttention",
   infer([q, k, v, cacheK, cacheV, ranges], { heads, kvHeads }) {
     const op = "cachedAttention";
-    const [streams, width] = expectType(op, "q", q, "f32", 2) as [string, number];
+    const [tokens, width] = expectType(op, "q", q, "f32", 2) as [string, number];
     const size = width / heads;
     expectSame(op, "k and v", k, v);
     expectSame(op, "cacheK and cacheV", cacheK, cacheV);
     expectType(op, "k", k, "f32", 2).forEach((n, axis) =>
-      expectDim(op, "k", n, [streams, kvHeads * size][axis])
+      expectDim(op, "k", n, [tokens, kvHeads * size][axis])
     );
     const cache = expectType(op, "cacheK", cacheK, "f32", 4);
-    [streams, kvHeads, cache[2], size].forEach((n, axis) =>
+    [cache[0], kvHeads, cache[2], size].forEach((n, axis) =>
       expectDim(op, `axis ${axis} of the cache`, cache[axis], n)
     );
     expectType(op, "ranges", ranges, "i32", 2).forEach((n, axis) =>
-      expectDim(op, "ranges", n, [streams, 2][axis])
+      expectDim(op, "ranges", n, [tokens, 2][axis])
     );
     return [q];
   },
   gradient: "none",
-  onnx(context, [q, k, v, cacheK, cacheV, ranges], { inputs, attributes }) {
-    const { heads, kvHeads, scale } = attributes as CachedAttentionAttributes;
-    const { node, i64, f32 } = context;
-    const size = inputs[0].shape[1] as number / heads;
-    const perHead = node("Reshape", [q, i64([-1, kvHeads, heads / kvHeads, size])]);
-    const own = (x: string) => node("Reshape", [x, i64([-1, kvHeads, 1, size])]);
-    const scaled = { transB: 1, alpha: { float: scale } };
-    const past = node("ms.FusedMatMul", [perHead, cacheK], scaled);
-    const positions = node("Range", [
-      context.i32(0),
-      node("Cast", [node("Squeeze", [node("Shape", [cacheK], { start: 2, end: 3 })])], { to: "i32" }),
-      context.i32(1),
-    ]);
-    const bound = (from: number) => node("Slice", [ranges, i64([from]), i64([from + 1]), i64([1])]);
-    const seen = node("And", [
-      node("GreaterOrEqual", [positions, bound(0)]),
-      node("Less", [positions, bound(1)]),
-    ]);
-    const mask = node("Unsqueeze", [node("Where", [seen, f32(0), f32(-1e30)]), i64([1, 2])]);
-    const all = node(
-      "Concat",
-      [node("Add", [past, mask]), node("ms.FusedMatMul", [perHead, own(k)], scaled)],
-      { axis: 3 },
-    );
-    const p = node("Softmax", [all], { axis: -1 });
-    const split = (from: string, to: string) => node("Slice", [p, from, to, i64([3])]);
-    const fromPast = node("MatMul", [split(i64([0]), i64([-1])), cacheV]);
-    const fromOwn = node("Mul", [split(i64([-1]), i64([2 ** 40])), own(v)]);
-    return [node("Reshape", [node("Add", [fromPast, fromOwn]), i64([-1, heads * size])])];
+  onnx(context, names, { inputs, attributes }) {
+    const shape = { ...attributes as CachedAttentionAttributes, width: inputs[0].shape[1] as number };
+    const { node } = context;
+    const [tokens, streams] = [names[0], names[3]].map((x) => node("Shape", [x], { start: 0, end: 1 }));
+    const branch = (attend: typeof oneForEachStream) => {
+      const body = context.body();
+      const name = body.context.node("Identity", [attend(body.context, names, shape)]);
+      body.outputs.push({ name, dtype: "f32" });
+      return body;
+    };
+    const isStep = node("Squeeze", [node("Equal", [tokens, streams])]);
+    const branches = { then_branch: branch(oneForEachStream), else_branch: branch(partOfPrompt) };
+    return context.nodes("If", [isStep], 1, branches);
   },
   webgpu: cachedAttentionOnGpu,
   samples: [
@@ -82,8 +73,78 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
       ],
       attributes: { heads: 2, kvHeads: 1, scale: 0.125 },
     },
+    partSample(140, 9, 5),
+    partSample(3, 6, 0),
   ],
 };
+
+type Shape = CachedAttentionAttributes & { width: number };
+
+function oneForEachStream(
+  { node, i64, f32, i32 }: OnnxContext,
+  [q, k, v, cacheK, cacheV, ranges]: readonly string[],
+  { heads, kvHeads, scale, width }: Shape,
+): string {
+  const size = width / heads;
+  const perHead = node("Reshape", [q, i64([-1, kvHeads, heads / kvHeads, size])]);
+  const own = (x: string) => node("Reshape", [x, i64([-1, kvHeads, 1, size])]);
+  const scaled = { transB: 1, alpha: { float: scale } };
+  const past = node("ms.FusedMatMul", [perHead, cacheK], scaled);
+  const positions = node("Range", [
+    i32(0),
+    node("Cast", [node("Squeeze", [node("Shape", [cacheK], { start: 2, end: 3 })])], { to: "i32" }),
+    i32(1),
+  ]);
+  const bound = (from: number) => node("Slice", [ranges, i64([from]), i64([from + 1]), i64([1])]);
+  const seen = node("And", [
+    node("GreaterOrEqual", [positions, bound(0)]),
+    node("Less", [positions, bound(1)]),
+  ]);
+  const mask = node("Unsqueeze", [node("Where", [seen, f32(0), f32(-1e30)]), i64([1, 2])]);
+  const all = node(
+    "Concat",
+    [node("Add", [past, mask]), node("ms.FusedMatMul", [perHead, own(k)], scaled)],
+    { axis: 3 },
+  );
+  const p = node("Softmax", [all], { axis: -1 });
+  const split = (from: string, to: string) => node("Slice", [p, from, to, i64([3])]);
+  const fromPast = node("MatMul", [split(i64([0]), i64([-1])), cacheV]);
+  const fromOwn = node("Mul", [split(i64([-1]), i64([2 ** 40])), own(v)]);
+  return node("Reshape", [node("Add", [fromPast, fromOwn]), i64([-1, heads * size])]);
+}
+
+function partOfPrompt(
+  context: OnnxContext,
+  [q, k, v, cacheK, cacheV, ranges]: readonly string[],
+  shape: Shape,
+): string {
+  const { node, i64, i32 } = context, { heads, kvHeads, width } = shape;
+  const first = node("Slice", [ranges, i64([0, 1]), i64([1, 2]), i64([0, 1])]);
+  const past = node("Reshape", [node("Cast", [first], { to: "i64" }), i64([1])]);
+  const whole = (cache: string, own: string) => {
+    const perHead = node("Reshape", [cache, i64([kvHeads, -1, width / heads])]);
+    const cached = node("Slice", [perHead, i64([0]), past, i64([1])]);
+    return node("Concat", [cached, keysFirst(context, own, shape)], { axis: 1 });
+  };
+  const untilSelf = node("Add", [ranges, i32([0, 1])]);
+  return attendOnnx(context, [q, whole(cacheK, k), whole(cacheV, v), untilSelf], shape)[0]!;
+}
+
+/** A part of `tokens` tokens behind `past` of `positions` cached ones. */
+function partSample(tokens: number, positions: number, past: number) {
+  const seen = Array.from({ length: tokens }, (_, t) => [Math.max(0, past + t - 50), past + t]);
+  return {
+    inputs: [
+      normal(1, tokens, 64),
+      normal(2, tokens, 32),
+      normal(3, tokens, 32),
+      normal(4, 1, 2, positions, 16),
+      normal(5, 1, 2, positions, 16),
+      integers(seen.flat(), tokens, 2),
+    ],
+    attributes: { heads: 4, kvHeads: 2, scale: 0.25 },
+  };
+}
 
 export function cachedAttention(
   q: Value,
