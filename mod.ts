@@ -85,6 +85,7 @@ export {
 } from "./lib/train/schedule.ts";
 export { type EpochReport, evaluateLoss, trainEpoch, type TrainOptions } from "./lib/train/epoch.ts";
 export type { StepReport } from "./lib/train/optimizer_step.ts";
+export { estimateTime, type PlannedWork, type TimeEstimate } from "./lib/train/time.ts";
 export { train } from "./lib/train/run.ts";
 export type { RunOptions, RunReport } from "./lib/train/run_options.ts";
 export { type CheckpointContent, resumeTraining, saveCheckpoint } from "./lib/train/checkpoint.ts";
