@@ -125,7 +125,7 @@ Deno.test("fill, truncation and the report line are exact", () => {
     String(packed),
     "r.jsonl: 4 rows in 1 batch of 4, 20 tokens; packed 31.3 % full (padded to the longest: 62.5 %); 1 row cut at 8 tokens",
   );
-  assert.deepEqual(packed.examples.map((example) => example.inputIds.length), [3, 8, 5, 4]);
+  assert.deepEqual(packed.examples.slice(0).map((example) => example.inputIds.length), [3, 8, 5, 4]);
 });
 
 const QA = new Dataset<Row>([
@@ -157,7 +157,7 @@ Deno.test("rows without a trained token in the window are left out, counted and 
   );
   const [whole, none] = warned(() => packBatches(QA, { ...options, completionOnly: false }));
   assert.deepEqual([whole.rows, whole.dropped, whole.truncated, none.length], [3, 0, 2, 0]);
-  const last = whole.examples.map((example) => example.inputIds.at(-1));
+  const last = whole.examples.slice(0).map((example) => example.inputIds.at(-1));
   assert.equal(last[0], tiny.eosId);
   assert.notEqual(last[2], tiny.eosId);
 });
@@ -195,4 +195,43 @@ Deno.test("packBatches: what is missing or wrong is said in a sentence", () => {
       return true;
     });
   }
+});
+
+Deno.test("rows from a generator and from a stream make the same batches as a list, and rows over many blocks keep their numbers", async () => {
+  const rows = Array.from({ length: 5000 }, (_, n) => ({ inputIds: [1, n, 70_000 * (n % 7), 2] }));
+  async function* stream() {
+    for (const row of rows) yield await Promise.resolve(row);
+  }
+  const list = packBatches(rows);
+  for (const lazy of [packBatches(rows.values()), await packBatches(stream())]) {
+    assert.deepEqual([...lazy].map(plain), [...list].map(plain));
+  }
+  assert.deepEqual(rowsOf(list).flat(), [...rows.keys()]);
+  assert.deepEqual([...list.examples.at(4999).inputIds], [1, 4999, 70_000 * (4999 % 7), 2]);
+  assert.deepEqual(list.examples.slice(2047, 2049).map((example) => example.row), [2047, 2048]);
+  const shuffled = list.shuffle(3);
+  assert.deepEqual(
+    [...shuffled.examples].map((e) => e.inputIds[1]),
+    [...shuffled.examples].map((e) => e.row),
+  );
+  const padded = await padBatches(stream(), { batchSize: 3 });
+  assert.deepEqual([padded.layout, padded.length], ["padded", 1667]);
+  await assert.rejects(packBatches((async function* () {})()), /the rows has no rows/);
+  await assert.rejects(
+    packBatches((async function* () {
+      yield await Promise.resolve({ inputIds: [] });
+    })()),
+    /the rows, row 0: inputIds should be a list/,
+  );
+});
+
+Deno.test("labels of their own are kept, and so is a label on the first token", () => {
+  const rows = [{ inputIds: [5, 6, 7], labels: [5, -100, 9] }, { inputIds: [5, 6], labels: [-100, 6] }];
+  const kept = [...packBatches(rows).examples].map((example) => [...example.labels]);
+  assert.deepEqual(kept, [[5, -100, 9], [-100, 6]]);
+  const masked = [{ inputIds: [5, 6, 7], labels: [5, -100, 7] }, rows[1]];
+  assert.deepEqual([...packBatches(masked).examples].map((example) => [...example.labels]), [[5, -100, 7], [
+    -100,
+    6,
+  ]]);
 });

@@ -1,26 +1,26 @@
-// From a dataset to batches: tokenizing every row once, and forming the same batches in either layout.
+// Batches of tokenized rows: the same rows in either layout, laid out one batch at a time.
 
 import { UserError } from "../errors.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
-import { type Batch, type Example, exampleOf, IGNORED, type Layout, layOut, positionsOf } from "./batch.ts";
-import { Dataset } from "./dataset.ts";
-import type { Prompt } from "./prompt.ts";
+import { type Batch, type Example, type Layout, layOut, positionsOf } from "./batch.ts";
+import { collect, type Collected, collectStream, type TokenOptions } from "./collect.ts";
 import { permutation } from "./random.ts";
-import { atRow, type Row } from "./row.ts";
-import { type TokenizedRow, tokenizeRow } from "./tokenize_row.ts";
+import type { Row } from "./row.ts";
+import { type TokenRows, tokenRows } from "./token_rows.ts";
 
 /** Options of {@linkcode packBatches} and {@linkcode padBatches}. */
-export interface BatchOptions {
-  /** The model's tokenizer; not needed where the rows are token ids. */
-  tokenizer?: Tokenizer;
-  /** How a row becomes text; not needed where the rows are token ids. */
-  prompt?: Prompt;
-  /** Tokens of a row beyond this are cut off. Default 512. */
-  maxLength?: number;
+export interface BatchOptions extends TokenOptions {
   /** Rows of one optimizer step. Default 8. */
   batchSize?: number;
-  /** Train the answer only, not the question (default false: the whole text, as the recipes do). */
-  completionOnly?: boolean;
+}
+
+/** A list of rows' tokens, each laid open only while it is looked at. */
+export interface Examples extends Iterable<Example> {
+  /** Number of rows. */
+  readonly length: number;
+  /** The row at an index from 0 on, as new arrays. */
+  at(index: number): Example;
+  /** The rows from `start` to before `end`, as an array. */
+  slice(start: number, end?: number): Example[];
 }
 
 /** Tokenized rows in batches of `batchSize` rows; iterating lays them out one at a time. */
@@ -34,7 +34,7 @@ export interface Batches extends Iterable<Batch> {
   /** Whether rows lie behind one another or are padded to the longest. */
   readonly layout: Layout;
   /** The rows' tokens, in the order of the batches. */
-  readonly examples: readonly Example[];
+  readonly examples: Examples;
   /** All tokens that are not padding. */
   readonly tokens: number;
   /** Share of the positions that are tokens, in this layout. */
@@ -45,6 +45,8 @@ export interface Batches extends Iterable<Batch> {
   readonly truncated: number;
   /** Rows left out because no trained token of theirs lies within maxLength. */
   readonly dropped: number;
+  /** Rows whose tokens were read from the cache. */
+  readonly cached: number;
   /** The same rows in batches of another order, which the seed alone decides: an epoch of its own for every seed. */
   shuffle(seed: number): Batches;
   /** A line that says all this. */
@@ -54,9 +56,10 @@ export interface Batches extends Iterable<Batch> {
 /**
  * Tokenizes every row once and forms batches of `batchSize` rows whose rows lie behind one another: hardly a position is
  * padding, and loss and gradients are those of the rows alone. Each text gets BOS once (where the model's tokenizer adds
- * it) and EOS at its end (unless the chat template ends it), and is cut at `maxLength`.
+ * it) and EOS at its end (unless the chat template ends it), and is cut at `maxLength`. Rows are read one after another and
+ * not kept: a generator may give more than memory holds. Their tokens take two bytes and a bit each.
  *
- * @param dataset rows for the prompt, or token ids ({ inputIds, labels })
+ * @param rows rows for the prompt, or token ids ({ inputIds, labels })
  * @param options see {@linkcode BatchOptions}
  * @throws UserError for no rows, a row without the prompt's field, a missing tokenizer or prompt, or when no row has a
  *   trained token within maxLength
@@ -76,15 +79,24 @@ export interface Batches extends Iterable<Batch> {
  * assert.deepEqual([...batches].map((batch) => batch.rows), [[0, 1], [2]]);
  * ```
  */
-export function packBatches(dataset: Iterable<Row>, options: BatchOptions = {}): Batches {
-  return formBatches(dataset, options, "packed");
+export function packBatches(rows: Iterable<Row>, options?: BatchOptions): Batches;
+/**
+ * As above, for rows that come from a stream: `await` the batches.
+ *
+ * @param rows rows one after another, such as a file larger than memory gives them
+ * @param options see {@linkcode BatchOptions}
+ * @throws UserError as above
+ */
+export function packBatches(rows: AsyncIterable<Row>, options?: BatchOptions): Promise<Batches>;
+export function packBatches(rows: Rows, options: BatchOptions = {}): Batches | Promise<Batches> {
+  return formBatches(rows, options, "packed");
 }
 
 /**
  * As {@linkcode packBatches}, but every row is padded to the longest of its batch: the layout of most other trainers. Which
  * rows make a batch, how many batches there are, and the loss are the same.
  *
- * @param dataset rows for the prompt, or token ids ({ inputIds, labels })
+ * @param rows rows for the prompt, or token ids ({ inputIds, labels })
  * @param options see {@linkcode BatchOptions}
  * @throws UserError as packBatches
  *
@@ -97,8 +109,27 @@ export function packBatches(dataset: Iterable<Row>, options: BatchOptions = {}):
  * assert.equal(batches.fill, 9 / 10);
  * ```
  */
-export function padBatches(dataset: Iterable<Row>, options: BatchOptions = {}): Batches {
-  return formBatches(dataset, options, "padded");
+export function padBatches(rows: Iterable<Row>, options?: BatchOptions): Batches;
+/**
+ * As above, for rows that come from a stream: `await` the batches.
+ *
+ * @param rows rows one after another, such as a file larger than memory gives them
+ * @param options see {@linkcode BatchOptions}
+ * @throws UserError as packBatches
+ */
+export function padBatches(rows: AsyncIterable<Row>, options?: BatchOptions): Promise<Batches>;
+export function padBatches(rows: Rows, options: BatchOptions = {}): Batches | Promise<Batches> {
+  return formBatches(rows, options, "padded");
+}
+
+type Rows = Iterable<Row> | AsyncIterable<Row>;
+
+function formBatches(rows: Rows, options: BatchOptions, layout: Layout): Batches | Promise<Batches> {
+  const { maxLength = 512, batchSize = 8 } = options;
+  checkWhole("maxLength", maxLength, 2);
+  checkWhole("batchSize", batchSize, 1);
+  const form = (collected: Collected) => batchesOf(...sharedOf(collected, { layout, batchSize, maxLength }));
+  return Symbol.iterator in rows ? form(collect(rows, options)) : collectStream(rows, options).then(form);
 }
 
 interface Shared {
@@ -108,81 +139,52 @@ interface Shared {
   maxLength: number;
   truncated: number;
   dropped: number;
+  cached: number;
 }
 
-function formBatches(dataset: Iterable<Row>, options: BatchOptions, layout: Layout): Batches {
-  const { maxLength = 512, batchSize = 8 } = options;
-  checkWhole("maxLength", maxLength, 2);
-  checkWhole("batchSize", batchSize, 1);
-  const name = dataset instanceof Dataset ? dataset.name : "the rows";
-  const tokens = reader(options);
-  const examples: Example[] = [];
-  let [index, truncated, dropped] = [0, 0, 0];
-  for (const row of dataset) {
-    const { inputIds, labels = inputIds } = atRow(name, index, () => tokens(row));
-    const cut = { inputIds: inputIds.slice(0, maxLength), labels: labels.slice(0, maxLength) };
-    if (cut.labels.slice(1).every((label) => label === IGNORED)) dropped++;
-    else {
-      examples.push({
-        inputIds: Int32Array.from(cut.inputIds),
-        labels: Int32Array.from(cut.labels),
-        row: index,
-      });
-      if (inputIds.length > maxLength) truncated++;
-    }
-    index++;
-  }
-  if (index === 0) throw new UserError(`${name} has no rows: there is nothing to make batches of.`);
+function sharedOf(
+  { name, blocks, rows, cached }: Collected,
+  options: Pick<Shared, "layout" | "batchSize" | "maxLength">,
+): [TokenRows, Shared] {
+  const { maxLength } = options;
+  const examples = tokenRows(blocks);
+  if (rows === 0) throw new UserError(`${name} has no rows: there is nothing to make batches of.`);
   if (examples.length === 0) {
     throw new UserError(
       `${name}: no row has a trained token within maxLength ${maxLength}, the questions alone fill it; raise maxLength.`,
     );
   }
+  const total = (field: "truncated" | "dropped") => blocks.reduce((sum, { block }) => sum + block[field], 0);
+  const [truncated, dropped] = [total("truncated"), total("dropped")];
   if (dropped > 0) {
     console.warn(
-      `${name}: ${dropped} of ${index} rows left out: no trained token within maxLength ${maxLength}.`,
+      `${name}: ${dropped} of ${rows} rows left out: no trained token within maxLength ${maxLength}.`,
     );
   }
-  return batchesOf(examples, { name, layout, batchSize, maxLength, truncated, dropped });
+  return [examples, { ...options, name, truncated, dropped, cached }];
 }
 
-/** The function that makes token ids of a row. */
-function reader({ tokenizer, prompt, completionOnly = false }: BatchOptions): (row: Row) => TokenizedRow {
-  return (row) => {
-    if (row.inputIds !== undefined) {
-      const { inputIds, labels } = exampleOf(row as Example, 0);
-      return { inputIds: [...inputIds], labels: [...labels] };
-    }
-    if (!tokenizer) {
-      throw new UserError(
-        "text needs a tokenizer, and the model folder has no tokenizer.json; give { tokenizer }, or rows of inputIds.",
-      );
-    }
-    if (!prompt) {
-      throw new UserError("text needs a prompt that renders rows; give { prompt }, for example financeQA.");
-    }
-    if (tokenizer.eosId === undefined) {
-      throw new UserError(
-        "the tokenizer names no eos_token, so no answer could be taught to end; add it to tokenizer_config.json.",
-      );
-    }
-    return tokenizeRow(row, prompt, tokenizer, completionOnly);
+function batchesOf(all: TokenRows, shared: Shared, order?: Int32Array): Batches {
+  const { name, layout, batchSize, maxLength, truncated, dropped, cached } = shared;
+  const rows = all.length;
+  const place = (i: number) => order ? order[i] : i;
+  const examples: Examples = {
+    length: rows,
+    at: (i) => all.at(place(i)),
+    slice: (start, end = rows) =>
+      Array.from({ length: Math.max(0, Math.min(end, rows) - start) }, (_, i) => all.at(place(start + i))),
+    *[Symbol.iterator]() {
+      for (let i = 0; i < rows; i++) yield all.at(place(i));
+    },
   };
-}
-
-function batchesOf(examples: readonly Example[], shared: Shared): Batches {
-  const { name, layout, batchSize, maxLength, truncated, dropped } = shared;
-  const starts = Array.from({ length: Math.ceil(examples.length / batchSize) }, (_, i) => i * batchSize);
-  const groups = () => starts.values().map((start) => examples.slice(start, start + batchSize));
-  const tokens = examples.reduce((sum, example) => sum + example.inputIds.length, 0);
-  const fillAs = (as: Layout) => {
-    const sizes = groups().map((group) => positionsOf(group.map((example) => example.inputIds.length), as));
-    return tokens / sizes.reduce((sum, size) => sum + size, 0);
-  };
-  const [fill, paddedFill] = [fillAs(layout), fillAs("padded")];
+  const lengths = Int32Array.from({ length: rows }, (_, i) => all.lengthOf(place(i)));
+  const { tokens, positions, padded } = sizes(lengths, batchSize);
+  const [packedFill, paddedFill] = [tokens / positions, tokens / padded];
+  const fill = layout === "packed" ? packedFill : paddedFill;
+  const length = Math.ceil(rows / batchSize);
   return {
-    length: starts.length,
-    rows: examples.length,
+    length,
+    rows,
     batchSize,
     layout,
     examples,
@@ -191,13 +193,18 @@ function batchesOf(examples: readonly Example[], shared: Shared): Batches {
     paddedFill,
     truncated,
     dropped,
-    [Symbol.iterator]: () => groups().map((group) => layOut(group, layout)),
-    shuffle: (seed) => batchesOf(Array.from(permutation(examples.length, seed), (i) => examples[i]), shared),
+    cached,
+    *[Symbol.iterator]() {
+      for (let start = 0; start < rows; start += batchSize) {
+        yield layOut(examples.slice(start, start + batchSize), layout);
+      }
+    },
+    shuffle: (seed) => batchesOf(all, shared, permutation(rows, seed).map(place)),
     toString: () =>
       [
-        `${name}: ${count(examples.length, "row")} in ${
-          count(starts.length, "batch", "es")
-        } of ${batchSize}, ${count(tokens, "token")}`,
+        `${name}: ${count(rows, "row")} in ${count(length, "batch", "es")} of ${batchSize}, ${
+          count(tokens, "token")
+        }`,
         layout === "packed"
           ? `packed ${percent(fill)} full (padded to the longest: ${percent(paddedFill)})`
           : `padded to the longest: ${percent(fill)} full`,
@@ -205,6 +212,21 @@ function batchesOf(examples: readonly Example[], shared: Shared): Batches {
         ...dropped > 0 ? [`${count(dropped, "row")} left out: no trained token within ${maxLength}`] : [],
       ].join("; "),
   };
+}
+
+/** The tokens of rows in this order, and the positions that they take in batches of either layout. */
+export function sizes(
+  lengths: Int32Array,
+  batchSize: number,
+): { tokens: number; positions: number; padded: number } {
+  let [tokens, positions, padded] = [0, 0, 0];
+  for (let start = 0; start < lengths.length; start += batchSize) {
+    const group = [...lengths.subarray(start, start + batchSize)];
+    tokens += group.reduce((sum, length) => sum + length, 0);
+    positions += positionsOf(group, "packed");
+    padded += positionsOf(group, "padded");
+  }
+  return { tokens, positions, padded };
 }
 
 function count(value: number, word: string, plural: string = "s"): string {

@@ -37,7 +37,7 @@ for (const name of ["tinyllama", "smollm2", "qwen2.5", "mistral-v0.3"]) {
     const batches = packBatches(fiqa.concat(general), { tokenizer, prompt: financeQA, maxLength: 100_000 });
     const lead = tokenizer.addsBos ? 1 : 0;
     const hash = createHash("sha256");
-    batches.examples.forEach(({ inputIds }, i) => {
+    [...batches.examples].forEach(({ inputIds }, i) => {
       if (lead) assert.equal(inputIds[0], tokenizer.bosId);
       assert.equal(inputIds.at(-1), tokenizer.eosId);
       hash.update((i > 0 ? " " : "") + inputIds.subarray(lead, -1).join(" "));

@@ -1,0 +1,117 @@
+// Tokenized rows in little memory: blocks of typed arrays, two bytes a token where the vocabulary allows, one bit for its label.
+
+import { type Example, IGNORED } from "./batch.ts";
+
+/** Some rows' tokens behind one another. */
+export interface TokenBlock {
+  /** [tokens] ids; 16 bits wide where all of them fit. */
+  ids: Uint16Array | Int32Array;
+  /** [rows + 1] where each row begins in `ids`. */
+  starts: Uint32Array;
+  /** [rows] each row's number in the dataset, less the block's first. */
+  rows: Uint32Array;
+  /** Which tokens are trained: a bit a token (lowest first); or, where labels are other ids than the tokens, [tokens] labels. */
+  labels: Uint8Array | Int32Array;
+  /** Rows cut at maxLength. */
+  truncated: number;
+  /** Rows left out because no trained token lies within maxLength. */
+  dropped: number;
+}
+
+/** A block and the number of the dataset's row that it begins with. */
+export interface PlacedBlock {
+  first: number;
+  block: TokenBlock;
+}
+
+/** Gathers rows of a block. */
+export interface BlockBuilder {
+  /** Takes the next row; one without a trained token within maxLength is only counted. */
+  add(inputIds: ArrayLike<number>, labels: ArrayLike<number>): void;
+  /** The block of all rows so far. */
+  finish(): TokenBlock;
+}
+
+/** An empty block whose rows are cut at `maxLength`. */
+export function blockBuilder(maxLength: number): BlockBuilder {
+  const [ids, labels, starts, rows]: number[][] = [[], [], [0], []];
+  let [seen, truncated, dropped] = [0, 0, 0];
+  return {
+    add(rowIds, rowLabels) {
+      const row = seen++;
+      const end = Math.min(rowIds.length, maxLength);
+      let trained = false;
+      for (let i = 1; i < end && !trained; i++) trained = rowLabels[i] !== IGNORED;
+      if (!trained) return void dropped++;
+      if (rowIds.length > maxLength) truncated++;
+      for (let i = 0; i < end; i++) {
+        ids.push(rowIds[i]);
+        labels.push(rowLabels[i]);
+      }
+      starts.push(ids.length);
+      rows.push(row);
+    },
+    finish: () => ({
+      ids: ids.every((id) => id < 1 << 16) ? Uint16Array.from(ids) : Int32Array.from(ids),
+      starts: Uint32Array.from(starts),
+      rows: Uint32Array.from(rows),
+      labels: labels.every((label, i) => label === IGNORED || label === ids[i])
+        ? bits(labels)
+        : Int32Array.from(labels),
+      truncated,
+      dropped,
+    }),
+  };
+}
+
+function bits(labels: number[]): Uint8Array {
+  const mask = new Uint8Array(Math.ceil(labels.length / 8));
+  labels.forEach((label, i) => {
+    if (label !== IGNORED) mask[i >> 3] |= 1 << (i & 7);
+  });
+  return mask;
+}
+
+/** The rows of blocks as one list, of which a row is laid open only while it is looked at. */
+export interface TokenRows {
+  /** Number of rows. */
+  readonly length: number;
+  /** Number of tokens of a row. */
+  lengthOf(index: number): number;
+  /** A row's tokens and labels, as new arrays. */
+  at(index: number): Example;
+}
+
+/** The rows of all blocks, in order. */
+export function tokenRows(blocks: readonly PlacedBlock[]): TokenRows {
+  const ends: number[] = [];
+  for (const { block } of blocks) ends.push((ends.at(-1) ?? 0) + block.rows.length);
+  /** Block and row inside it, by bisection over the blocks' ends. */
+  const find = (index: number): [PlacedBlock, number] => {
+    let [low, high] = [0, ends.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (ends[middle] > index) high = middle;
+      else low = middle + 1;
+    }
+    return [blocks[low], index - (ends[low - 1] ?? 0)];
+  };
+  return {
+    length: ends.at(-1) ?? 0,
+    lengthOf(index) {
+      const [{ block }, row] = find(index);
+      return block.starts[row + 1] - block.starts[row];
+    },
+    at(index) {
+      const [{ block, first }, row] = find(index);
+      const [start, end] = [block.starts[row], block.starts[row + 1]];
+      const inputIds = Int32Array.from(block.ids.subarray(start, end));
+      return { inputIds, labels: labelsOf(block, inputIds, start, end), row: first + block.rows[row] };
+    },
+  };
+}
+
+function labelsOf({ labels }: TokenBlock, inputIds: Int32Array, start: number, end: number): Int32Array {
+  if (labels instanceof Int32Array) return labels.slice(start, end);
+  return inputIds.map((id, i) => labels[(start + i) >> 3] >> ((start + i) & 7) & 1 ? id : IGNORED);
+}
