@@ -13,13 +13,14 @@ export type { RowKey } from "./lib/data/row.ts";
 export type { SaveOptions } from "./lib/data/write.ts";
 export { seededRandom } from "./lib/data/random.ts";
 export { alpaca, chat, financeQA, type Prompt, type TextPart } from "./lib/data/prompt.ts";
+export { detectPrompt, type DetectOptions } from "./lib/data/detect.ts";
 export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
 export { type Batches, type BatchOptions, type Examples, packBatches, padBatches } from "./lib/data/pack.ts";
 export type { TokenOptions } from "./lib/data/collect.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
 export { datasetFiles, type HubDatasetOptions } from "./lib/hub/dataset.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
-export type { Message } from "./lib/text/chat_template.ts";
+export type { ChatOptions, MarkedChat, Message, ToolCall } from "./lib/text/chat_template.ts";
 export type { Device, Program } from "./lib/engine/device.ts";
 export { type DeviceOptions, openDevice } from "./lib/engine/open.ts";
 export type { CpuOptions } from "./lib/engine/onnx/device.ts";
@@ -41,7 +42,13 @@ export {
   type Value,
 } from "./lib/engine/graph.ts";
 export { trace } from "./lib/engine/trace.ts";
-export type { OnnxAttribute, OnnxBody, OnnxBodyValue, OnnxContext, OnnxDType } from "./lib/engine/onnx/context.ts";
+export type {
+  OnnxAttribute,
+  OnnxBody,
+  OnnxBodyValue,
+  OnnxContext,
+  OnnxDType,
+} from "./lib/engine/onnx/context.ts";
 export type { GpuBinding, GpuContext, GpuValue, Kernel } from "./lib/engine/webgpu/context.ts";
 export {
   countLoRA,
@@ -101,6 +108,8 @@ export {
   rougeScore,
   type RougeScores,
 } from "./lib/metrics/rouge.ts";
+export { type BleuScore, corpusBleu, sentenceBleu } from "./lib/metrics/bleu.ts";
+export { type ChrfOptions, chrfScore } from "./lib/metrics/chrf.ts";
 export { perplexity } from "./lib/metrics/perplexity.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";

@@ -1,6 +1,7 @@
 // ROUGE-1, -2, -L and -Lsum, number for number those of Python's rouge_score 0.1.2.
 import { UserError } from "../errors.ts";
 import { lcsLength, markLCS } from "./lcs.ts";
+import { textOf } from "./pairs.ts";
 import { wordNumbers } from "./tokenize.ts";
 
 /** One score: shares between 0 and 1. */
@@ -119,12 +120,7 @@ export function rougeRows(
 }
 
 function tokenize(text: unknown, name: string, numbersOf: (line: string) => Int32Array): Tokens {
-  if (typeof text !== "string") {
-    throw new UserError(
-      `ROUGE compares texts, but ${name} is ${text === null ? "null" : `of type ${typeof text}`}.`,
-    );
-  }
-  const lines = text.split("\n").map(numbersOf).filter((line) => line.length > 0);
+  const lines = textOf("ROUGE", text, name).split("\n").map(numbersOf).filter((line) => line.length > 0);
   const all = new Int32Array(lines.reduce((sum, line) => sum + line.length, 0));
   let offset = 0;
   for (const line of lines) {
