@@ -110,7 +110,8 @@ export async function writeFolder(
     await syncFolder(dirname(folder));
   } catch (error) {
     await Deno.remove(temporary, { recursive: true }).catch(() => {});
-    throw fileError(error, folder, "write");
+    if (!(error instanceof UserError)) throw fileError(error, folder, "write");
+    throw new UserError(error.message.replaceAll(temporary, folder)); // the name that the user knows
   }
 }
 

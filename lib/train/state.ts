@@ -58,8 +58,12 @@ export function newState(seed: number): TrainingState {
 /** Of training_state.json; a later layout gets the next number. */
 const VERSION = 1;
 
+/** The fields in a fixed order: a run that went on writes the same bytes. */
 export function stateText(state: TrainingState): string {
-  return JSON.stringify({ version: VERSION, ...state }, null, 2) + "\n";
+  const { step, epoch, batch, seed, learningRate, checkpointing, totals, best, withoutImprovement } = state;
+  const place = { version: VERSION, step, epoch, batch, seed, learningRate, checkpointing, totals };
+  const { evaluations, same } = state;
+  return JSON.stringify({ ...place, best, withoutImprovement, evaluations, same }, null, 2) + "\n";
 }
 
 /**
