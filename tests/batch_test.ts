@@ -167,7 +167,7 @@ Deno.test("packBatches: what is missing or wrong is said in a sentence", () => {
   const cases: [Iterable<Row>, BatchOptions, RegExp][] = [
     [new Dataset<Row>([], "empty.csv"), {}, /empty\.csv has no rows/],
     [QA, { prompt: financeQA }, /qa\.jsonl, row 0: text needs a tokenizer/],
-    [QA, { tokenizer: tiny }, /qa\.jsonl, row 0: text needs a prompt/],
+    [[{ headline: "x" }], { tokenizer: tiny }, /the rows, row 0: no shape that is known \(it has headline/],
     [QA, { tokenizer: endless as Tokenizer, prompt: financeQA }, /names no eos_token/],
     [
       QA,

@@ -5,6 +5,7 @@ import { UserError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { exampleOf, type TokenRow } from "./batch.ts";
 import { Dataset } from "./dataset.ts";
+import { withPrompt } from "./detect.ts";
 import type { Prompt, TextPart } from "./prompt.ts";
 import { atRow, type Row } from "./row.ts";
 import { blockKey, openTokenCache } from "./token_cache.ts";
@@ -15,7 +16,7 @@ import { tokenizeRow } from "./tokenize_row.ts";
 export interface TokenOptions {
   /** The model's tokenizer; not needed where the rows are token ids. */
   tokenizer?: Tokenizer;
-  /** How a row becomes text; not needed where the rows are token ids. */
+  /** How a row becomes text. Default: what {@linkcode detectPrompt} chooses by the rows' fields. */
   prompt?: Prompt;
   /** Tokens of a row beyond this are cut off. Default 512. */
   maxLength?: number;
@@ -48,14 +49,14 @@ type Rendered = { row: Row; parts: TextPart[] } | { ids: TokenRow };
 
 /** Tokenizes rows as they come. */
 export function collect(rows: Iterable<Row>, options: TokenOptions): Collected {
-  const collector = createCollector(nameOf(rows), options);
+  const collector = withPrompt(rows, options, (given) => createCollector(nameOf(rows), given));
   for (const row of rows) collector.add(row);
   return collector.finish();
 }
 
 /** As {@linkcode collect}, for rows that have to be waited for. */
 export async function collectStream(rows: AsyncIterable<Row>, options: TokenOptions): Promise<Collected> {
-  const collector = createCollector(nameOf(rows), options);
+  const collector = withPrompt(rows, options, (given) => createCollector(nameOf(rows), given));
   for await (const row of rows) collector.add(row);
   return collector.finish();
 }
@@ -119,16 +120,13 @@ function render(row: Row, { tokenizer, prompt, completionOnly = false }: TokenOp
       "text needs a tokenizer, and the model folder has no tokenizer.json; give { tokenizer }, or rows of inputIds.",
     );
   }
-  if (!prompt) {
-    throw new UserError("text needs a prompt that renders rows; give { prompt }, for example financeQA.");
-  }
   if (tokenizer.eosId === undefined) {
     throw new UserError(
       "the tokenizer names no eos_token, so no answer could be taught to end; add it to tokenizer_config.json.",
     );
   }
-  const parts = prompt.render?.(row, completionOnly) ??
-    [{ text: prompt.question(row), trained: false }, { text: prompt.answer(row), trained: true }];
+  const parts = prompt!.render?.(row, completionOnly) ??
+    [{ text: prompt!.question(row), trained: false }, { text: prompt!.answer(row), trained: true }];
   return { row, parts };
 }
 
