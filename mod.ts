@@ -110,6 +110,12 @@ export {
 } from "./lib/metrics/rouge.ts";
 export { type BleuScore, corpusBleu, sentenceBleu } from "./lib/metrics/bleu.ts";
 export { type ChrfOptions, chrfScore } from "./lib/metrics/chrf.ts";
+export {
+  type ClassificationScores,
+  classificationScores,
+  findLabel,
+  type LabelScore,
+} from "./lib/metrics/classification.ts";
 export { perplexity } from "./lib/metrics/perplexity.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";

@@ -1,0 +1,47 @@
+// Scores of labels against scikit-learn (tests/reference/classification.py); labels in free text.
+import assert from "node:assert/strict";
+import { classificationScores, findLabel } from "../lib/metrics/classification.ts";
+import { refused } from "./refused.ts";
+
+const { labels, cases } = JSON.parse(
+  await Deno.readTextFile(new URL("reference/classification/cases.json", import.meta.url)),
+);
+
+Deno.test("scores of labels as scikit-learn's", () => {
+  for (const { expected, predicted, ...reference } of cases) {
+    const scores = classificationScores(
+      predicted.map((label: string | null) => label ?? undefined),
+      expected,
+      labels,
+    );
+    for (const name of ["accuracy", "macroF1", "weightedF1"] as const) {
+      assert.ok(Math.abs(scores[name] - reference[name]) <= 1e-12, name);
+    }
+    for (const name of ["precision", "recall", "f1", "support"] as const) {
+      const found = labels.map((label: string) => scores.labels[label][name]);
+      found.forEach((value: number, i: number) => assert.ok(Math.abs(value - reference[name][i]) <= 1e-12));
+    }
+    assert.deepEqual(scores.confusion, reference.confusion);
+    assert.equal(scores.unlabelled, predicted.filter((label: string | null) => label === null).length);
+  }
+});
+
+Deno.test("labels in free text", () => {
+  const cases: [string, string | undefined][] = [
+    ["positive", "positive"],
+    ["  **Positive**.", "positive"],
+    ["The answer is: negative\n\nExplanation: the news is not positive.", "negative"],
+    ["positively", undefined],
+    ["", undefined],
+    ["<html>500</html>", undefined],
+    ["neutral/positive", "neutral"],
+  ];
+  for (const [text, label] of cases) assert.equal(findLabel(text, labels), label, text);
+  assert.equal(findLabel("strong buy", ["buy", "strong buy", "strong"]), "strong buy");
+});
+
+Deno.test("labels that cannot be scored", async () => {
+  await refused("counts", () => classificationScores(["a"], [], ["a"]), /1 predicted labels but 0 expected/);
+  await refused("unknown", () => classificationScores(["a"], ["b"], ["a"]), /row 0 is "b", not one of a/);
+  await refused("no rows", () => classificationScores([], [], ["a"]), /without any row/);
+});
