@@ -5,10 +5,12 @@ import { UserError } from "../errors.ts";
 import { fileError } from "../formats/file_error.ts";
 import { parseCsv } from "./csv.ts";
 import { Dataset } from "./dataset.ts";
+import { datasetFiles, type HubDatasetOptions } from "../hub/dataset.ts";
+import { isHubName } from "../hub/names.ts";
 import type { Row } from "./row.ts";
 
 /** Options of {@linkcode loadDataset}. */
-export interface LoadOptions {
+export interface LoadOptions extends HubDatasetOptions {
   /** For a JSON object that holds several lists: which field is the list of rows. */
   field?: string;
   /** How the text is encoded (default "utf-8"), as TextDecoder names it: "latin1", "utf-16le" ... */
@@ -53,7 +55,7 @@ const LONGEST_TEXT = 2 ** 29 - 24; // a JavaScript string holds no more characte
  */
 export async function loadDataset(source: string, options: LoadOptions = {}): Promise<Dataset<Row>> {
   const rows: Row[] = [];
-  for (const path of await findFiles(source)) {
+  for (const path of await findFiles(source, options)) {
     for (const row of await readRows(path, options)) rows.push(row);
   }
   if (rows.length === 0) throw new UserError(`${source} holds no rows.`);
@@ -61,14 +63,12 @@ export async function loadDataset(source: string, options: LoadOptions = {}): Pr
 }
 
 /** The files that a source means. Names of data sets on the Hub and URLs would be resolved to local files here. */
-async function findFiles(source: string): Promise<string[]> {
+async function findFiles(source: string, options: LoadOptions): Promise<string[]> {
   const found = await statOf(source);
+  if (!found && isHubName(source)) return await datasetFiles(source, options);
   if (!found) {
     throw new UserError(
-      `${source} is neither a file nor a folder here; give the path of a ${KINDS} file or of a folder of them` +
-        (/^https?:|^[\w.-]+\/[\w.-]+$/.test(source)
-          ? " (a data set on the web must be downloaded first)."
-          : "."),
+      `${source} is neither a file nor a folder here; give the path of a ${KINDS} file or of a folder of them, or "owner/name" of a data set on the Hub.`,
     );
   }
   if (!found.isDirectory) return [source];

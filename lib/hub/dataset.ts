@@ -10,7 +10,7 @@ import { type HubSettings, hubSettings } from "./settings.ts";
 export interface HubDatasetOptions extends HubOptions {
   /** Which subset ("config"); needed where the data set has several and none is its default. */
   subset?: string;
-  /** Which split; default "train", or the only one there is. */
+  /** Which split; default "train", or the only one there is; "all" takes every split. */
   split?: string;
 }
 
@@ -139,6 +139,7 @@ function chooseSplit(
   splits: Map<string, string[]>,
   wanted: string | undefined,
 ): string[] {
+  if (wanted === "all" && !splits.has("all")) return [...new Set([...splits.values()].flat())];
   const names = [...splits.keys()].map((split) => `"${split}"`).join(", ");
   const only = wanted === undefined && splits.size === 1 ? [...splits.keys()][0] : undefined;
   const split = wanted ?? only ?? "train";

@@ -27,7 +27,7 @@ export async function subsetsOfCard(readme: string, where: string): Promise<Subs
   const { parse } = await import("yaml");
   let card: unknown;
   try {
-    card = parse(head, { logLevel: "silent", maxAliasCount: 100 });
+    card = parse(head, { logLevel: "error", maxAliasCount: 100 });
   } catch (error) {
     throw new UserError(
       `${where}: its head is not valid YAML (${String((error as Error).message).split("\n")[0]}).`,
@@ -109,7 +109,8 @@ export function splitsByName(paths: readonly string[]): Map<string, string[]> {
     }
     if (splits.size > 0) return splits;
   }
-  return paths.length > 0 ? new Map([["train", [...paths]]]) : new Map();
+  const all = filesOf(["**"], paths); // without hidden ones
+  return all.length > 0 ? new Map([["train", all]]) : new Map();
 }
 
 /** The files that patterns mean, in the patterns' order, each once. */
