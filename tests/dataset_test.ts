@@ -48,6 +48,7 @@ Deno.test("dataset: the same rows from JSON, an object holding a list, JSONL and
   );
   const latin = Uint8Array.from([...new TextEncoder().encode("label,news\nneutral,caf"), 0xe9, 10]);
   assert.equal((await load("i.csv", latin, { encoding: "latin1" })).at(0).news, "café");
+  assert.equal((await load("i.csv", latin)).at(0).news, "café");
 });
 
 Deno.test("dataset: a folder is its files in the order of their names", async () => {
@@ -75,14 +76,23 @@ Deno.test("dataset: bad files are refused by file, line and field", async () => 
     ["x.json", "[]", /x\.json holds no rows/],
     ["x.csv", "a,b\n1,2\n3\n", /x\.csv, line 3: 1 fields where the header has 2/],
     ["x.csv", "a,b\n1,2,3\n", /x\.csv, line 2: 3 fields where the header has 2/],
-    ["x.csv", 'a,b\n"1,2\n3,4\n', /a quote is opened and never closed/],
+    ["x.csv", 'a,b\n"1,2\n3,4\n', /x\.csv, line 2: a quote is opened and never closed/],
     ["x.csv", "a,a\n1,2\n", /names the column "a" twice/],
     ["x.csv", "a,\n1,2\n", /column 2 has no name/],
     ["x.csv", "", /x\.csv is empty/],
     ["x.csv", "a,b\n", /x\.csv holds no rows/],
-    ["x.csv", Uint8Array.from([97, 10, 0xe9, 10]), /is not utf-8 text: .*latin1/],
+    [
+      "x.csv",
+      Uint8Array.from([97, 10, 0xc3, 0xa9, 10, 0xe9, 10]),
+      /x\.csv, line 3 is not utf-8 text: .*latin1/,
+    ],
+    [
+      "x.json",
+      Uint8Array.from([0x5b, 0x22, 0xe9, 0x22, 0x5d]),
+      /x\.json, line 1 is not utf-8 text: .*latin1/,
+    ],
     ["x.csv", "a\n1\n", /encoding "klingon" is not known/, { encoding: "klingon" }],
-    ["x.parquet", "PAR1", /the ending says nothing that can be read/],
+    ["x.arrow", "ARROW1", /the ending says nothing that can be read .*to_parquet/],
   ];
   for (const [name, content, message, options] of cases) await refused(load(name, content, options), message);
   await refused(loadDataset("no/such/folder"), /no\/such\/folder is neither a file nor a folder/);
@@ -148,7 +158,9 @@ Deno.test("dataset: wrong indices and counts are refused", () => {
 
 Deno.test("dataset: saved rows load as they were; nothing is overwritten unasked", async () => {
   const rows = new Dataset([{ q: 'a "b", c', n: "1" }, { q: " x\r\ny ", n: "" }, { q: "ü,;", n: "-100" }]);
-  for (const name of ["saved.jsonl", "saved.json", "saved.csv"]) {
+  for (
+    const name of ["saved.jsonl", "saved.json", "saved.csv", "saved.tsv", "saved.csv.gz", "saved.JSONL.GZ"]
+  ) {
     await rows.save(`${folder}/${name}`);
     assert.deepEqual((await loadDataset(`${folder}/${name}`)).toArray(), rows.toArray(), name);
     await refused(rows.save(`${folder}/${name}`), /exists already/);
@@ -158,7 +170,7 @@ Deno.test("dataset: saved rows load as they were; nothing is overwritten unasked
   const many = new Dataset(Array.from({ length: 9001 }, (_, n) => ({ n })));
   await many.save(`${folder}/many.jsonl`);
   assert.deepEqual((await loadDataset(`${folder}/many.jsonl`)).at(-1), { n: 9000 });
-  await refused(rows.save(`${folder}/saved.txt`), /saved as \.jsonl, \.json or \.csv/);
+  await refused(rows.save(`${folder}/saved.txt`), /saved as \.jsonl, \.json, \.csv or \.tsv/);
   await refused(new Dataset([{ a: [1] }]).save(`${folder}/list.csv`), /row 0, field "a": CSV cannot hold/);
 });
 

@@ -1,11 +1,9 @@
 // Rows in memory, never changed: every operation gives a new Dataset over the same row objects.
 
-import { extname } from "@std/path";
 import { UserError } from "../errors.ts";
-import { writeFileAtomic } from "../formats/atomic.ts";
-import { formatCsv } from "./csv.ts";
 import { permutation } from "./random.ts";
-import { atRow, type Row } from "./row.ts";
+import { atRow, checkedCount, isObject, keyText, type Row, type RowKey } from "./row.ts";
+import { columnsOf, type SaveOptions, saveRows } from "./write.ts";
 
 /** Options of {@linkcode Dataset.split}. */
 export interface SplitOptions {
@@ -80,14 +78,10 @@ export class Dataset<T = Row> implements Iterable<T> {
    *
    * @param key a field's name, or a function that gives the key; keys that are not text are compared as JSON
    */
-  dedupe(key: (keyof T & string) | ((row: T) => unknown)): Dataset<T> {
+  dedupe(key: RowKey<T>): Dataset<T> {
     const seen = new Set<string>();
     return this.filter((row) => {
-      const value = typeof key === "function" ? key(row) : row[key];
-      if (value === undefined) {
-        throw new UserError(typeof key === "function" ? "its key is undefined." : `no field "${key}".`);
-      }
-      const text = typeof value === "string" ? value : `\0${JSON.stringify(value)}`;
+      const text = keyText(row, key);
       return !seen.has(text) && seen.add(text) !== undefined;
     });
   }
@@ -137,14 +131,16 @@ export class Dataset<T = Row> implements Iterable<T> {
   }
 
   /**
-   * Writes the rows to a .jsonl, .json or .csv file, whole or not at all.
+   * Writes the rows to a .jsonl, .json, .csv or .tsv file (with .gz behind it packed), whole or not at all.
    *
    * @param path where; the ending decides the format
-   * @param options `overwrite: true` replaces a file that is already there
+   * @param options `overwrite: true` replaces a file that is already there; `columns` orders those of a CSV file
    * @throws UserError for another ending, an existing file, or a row that the format cannot hold
    */
-  async save(path: string, options: { overwrite?: boolean } = {}): Promise<void> {
-    await writeFileAtomic(path, this.#encoded(path), { overwrite: options.overwrite ?? false });
+  async save(path: string, options: SaveOptions = {}): Promise<void> {
+    const tabular = /\.[ct]sv(\.gz)?$/i.test(path) && this.#rows.every(isObject);
+    const columns = options.columns ?? (tabular ? columnsOf(this.#rows as readonly Row[]) : undefined);
+    await saveRows(this.#blocks(), path, { ...options, columns });
   }
 
   /** A line such as "fiqa.jsonl: 900 rows (instruction, input, output)". */
@@ -158,26 +154,8 @@ export class Dataset<T = Row> implements Iterable<T> {
     return new Dataset(rows, this.name);
   }
 
-  #encoded(path: string): Iterable<Uint8Array> | string {
-    const format = extname(path).toLowerCase();
-    if (format === ".json") return JSON.stringify(this.#rows, null, 1) + "\n";
-    if (format === ".csv") return formatCsv(this.#rows as Iterable<Row>, path);
-    if (format !== ".jsonl") throw new UserError(`${path}: rows are saved as .jsonl, .json or .csv.`);
-    return jsonLines(this.#rows);
+  // Some thousand rows at a time: the whole text need not fit into a string.
+  async *#blocks(): AsyncGenerator<readonly T[]> {
+    for (let start = 0; start < this.length; start += 4096) yield this.#rows.slice(start, start + 4096);
   }
-}
-
-/** The rows' lines in pieces of some thousand rows: the whole text need not fit into a string. */
-function* jsonLines(rows: readonly unknown[]): Iterable<Uint8Array> {
-  const encoder = new TextEncoder();
-  for (let start = 0; start < rows.length; start += 4096) {
-    yield encoder.encode(rows.slice(start, start + 4096).map((row) => JSON.stringify(row) + "\n").join(""));
-  }
-}
-
-function checkedCount(count: number, name: string): number {
-  if (!Number.isInteger(count) || count < 0) {
-    throw new UserError(`${name}(${count}): give a number of rows, 0 or more.`);
-  }
-  return count;
 }

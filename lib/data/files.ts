@@ -1,0 +1,144 @@
+// Which files a source means: a path, a folder, a glob or a URL, and which of a folder's files belong to a split.
+
+import { glob } from "node:fs/promises";
+import { basename, extname, join } from "@std/path";
+import { UserError } from "../errors.ts";
+import { fileError } from "../formats/file_error.ts";
+import { isURL, kindOfURL } from "./download.ts";
+import type { DataFile, LoadOptions } from "./options.ts";
+
+const TABLES = [".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"];
+const TEXTS = [".txt", ".md"];
+/** What can be read, for messages. */
+export const KINDS: string = `${[...TABLES, ...TEXTS].join(", ")} (each also with .gz)`;
+
+// Files that describe a data set and hold none of its rows.
+const ABOUT = /^(dataset_infos?|dataset_dict|state|config|package|deno)\.json$/i;
+
+/** The kind of file a name's ending means: ".csv" for "rows.CSV.gz"; undefined for one that cannot be read. */
+export function kindOf(name: string): string | undefined {
+  const lower = name.toLowerCase();
+  const kind = extname(lower.endsWith(".gz") ? lower.slice(0, -3) : lower);
+  return [...TABLES, ...TEXTS].includes(kind) ? kind : undefined;
+}
+
+/** Files of a source that is no URL, in the order of their names; undefined when there is no such file, folder or match. */
+export async function localFiles(source: string, options: LoadOptions): Promise<DataFile[] | undefined> {
+  const found = await statOf(source);
+  if (found?.isDirectory) return await folderFiles(source, options);
+  if (found) return [fileOf(source, options)];
+  if (!/[*?[{]/.test(source)) return undefined;
+  const paths: string[] = [];
+  try {
+    for await (const path of glob(source)) if ((await statOf(path))?.isFile) paths.push(path);
+  } catch (error) {
+    throw fileError(error, source, "read");
+  }
+  if (paths.length === 0) throw new UserError(`${source} matches no file.`);
+  return chooseSplit(paths.sort(), source, options.split ?? "all").map((path) => fileOf(path, options));
+}
+
+/** The file behind a URL: its path's ending says what it is, else the server's content type. */
+export async function remoteFile(url: string, options: LoadOptions): Promise<DataFile> {
+  const kind = options.format && `.${options.format}` || kindOf(URL.parse(url)?.pathname ?? "") ||
+    await kindOfURL(url);
+  if (kind) return { path: url, kind };
+  throw new UserError(
+    `${url}: neither its ending nor the server's content type says what it is; give { format: "csv" } or the like.`,
+  );
+}
+
+/** A file that was named outright. */
+export function fileOf(path: string, { format }: LoadOptions): DataFile {
+  if (isURL(path)) throw new UserError(`${path} is a URL where a file is expected.`);
+  const kind = format ? `.${format}` : kindOf(path);
+  if (kind) return { path, kind };
+  const arrow = extname(path) === ".arrow" ? " (save_to_disk's Arrow files: write them with to_parquet)" : "";
+  throw new UserError(
+    `${path}: the ending says nothing that can be read${arrow}; it should be one of ${KINDS}, or give { format }.`,
+  );
+}
+
+async function folderFiles(folder: string, options: LoadOptions): Promise<DataFile[]> {
+  const all = await filesBelow(folder);
+  const kinds = options.format || !options.sampleBy ? [TABLES, [".txt"]] : [TEXTS];
+  for (const kind of kinds) {
+    const paths = all.filter((path) => kind.includes(kindOf(path) ?? "") && !ABOUT.test(basename(path)));
+    if (paths.length > 0) {
+      return chooseSplit(paths, folder, options.split).map((path) => fileOf(path, options));
+    }
+  }
+  throw new UserError(`the folder ${folder} holds no ${KINDS} file.`);
+}
+
+// Hidden files and folders, and those that begin with two underscores, are passed over, as Hugging Face's loader does.
+async function filesBelow(folder: string, depth = 0): Promise<string[]> {
+  if (depth > 32) throw new UserError(`${folder} is nested more than 32 folders deep.`);
+  const found: string[] = [];
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    entries.sort((a, b) => a.name < b.name ? -1 : 1);
+    for (const { name, isDirectory, isFile, isSymlink } of entries) {
+      if (name.startsWith(".") || name.startsWith("__")) continue;
+      const path = join(folder, name);
+      if (isDirectory) found.push(...await filesBelow(path, depth + 1));
+      else if (isFile || isSymlink && (await statOf(path))?.isFile) found.push(path);
+    }
+  } catch (error) {
+    throw fileError(error, folder, "read");
+  }
+  return found;
+}
+
+async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+    throw fileError(error, path, "read");
+  }
+}
+
+const SPLIT_WORDS: Record<string, string[]> = {
+  train: ["train", "training"],
+  validation: ["validation", "valid", "val", "dev"],
+  test: ["test", "testing", "eval", "evaluation"],
+};
+
+/** The split that a file's name, or else its folders' names, holds as a word: "train", "validation", "test", or undefined. */
+export function splitOf(path: string): string | undefined {
+  for (const part of path.split(/[/\\]/).reverse()) {
+    const words = part.toLowerCase().split(/[^a-z]+/);
+    const split = Object.keys(SPLIT_WORDS).find((name) =>
+      words.some((word) => SPLIT_WORDS[name].includes(word))
+    );
+    if (split) return split;
+  }
+  return undefined;
+}
+
+/**
+ * The files of a split. Files that name none are "train" when no other does, as on the Hub. Without a wish, files of several
+ * splits are refused: rows to test on must not slip in among those to train on.
+ */
+export function chooseSplit(paths: string[], source: string, wanted?: string): string[] {
+  if (wanted === "all") return paths;
+  const base = source.length; // the folder's own name says nothing about its files
+  const splits = paths.map((path) => splitOf(path.startsWith(source) ? path.slice(base) : path));
+  const named = [...new Set(splits.filter((split) => split !== undefined))];
+  const name = Object.keys(SPLIT_WORDS).find((key) => SPLIT_WORDS[key].includes(wanted ?? "")) ?? wanted;
+  if (name === undefined) {
+    if (named.length < 2) return paths;
+    throw new UserError(
+      `${source} holds several splits (${named.join(", ")}): say which one with { split: "${
+        named[0]
+      }" }, or { split: "all" }.`,
+    );
+  }
+  if (named.length === 0 && name === "train") return paths;
+  const chosen = paths.filter((_, i) => splits[i] === name);
+  if (chosen.length > 0) return chosen;
+  throw new UserError(
+    `${source} holds no file of the split "${wanted}"; found: ${named.join(", ") || "no split in any name"}.`,
+  );
+}
