@@ -171,7 +171,7 @@ function spansByMarks(
   const last: Spans = closed ? [[asked.text.length, endOfTurn(text, text.length, end)]] : [];
   const before = closed ? asked.text : text;
   if (!asked.messages.some((message) => message.role === "assistant")) return last;
-  const [skeleton, contents] = marked(asked.messages, 0);
+  const [skeleton, contents, thoughts] = marked(asked.messages, 0);
   const pieces = tokenizer.applyChatTemplate(skeleton, { addGenerationPrompt: closed, tools }).split(MARK);
   const spans: Spans = [];
   let at = 0;
@@ -183,7 +183,7 @@ function spansByMarks(
       .find((content) => before.startsWith(content + next, from));
     if (shown === undefined) throw hidden();
     at = from + shown.length;
-    spans.push([beginOfTurn(piece, from, opening), at + leadingEnd(next, end)]);
+    spans.push([beginOfTurn(piece, from, opening, thoughts[i]), at + leadingEnd(next, end)]);
   }
   if (pieces.length !== contents.length + 1 || at + pieces.at(-1)!.length !== before.length) throw hidden();
   return [...spans, ...last];
@@ -206,25 +206,31 @@ function spansByPrefix(
   });
 }
 
-/** The messages with marks for the answers from `first` on, and what stood there. Thoughts stay: templates look for them. */
-function marked(messages: readonly Message[], first: number): [Message[], string[]] {
-  const contents: string[] = [];
+/**
+ * The messages with marks for the answers from `first` on, what stood there, and the thoughts before it, which stay:
+ * templates look for them.
+ */
+function marked(messages: readonly Message[], first: number): [Message[], string[], string[]] {
+  const [contents, kept]: string[][] = [[], []];
   const skeleton = messages.map((message, i) => {
     if (message.role !== "assistant" || i < first) return message;
-    const thoughts = message.content.lastIndexOf("</think>");
-    const from = thoughts < 0 ? 0 : thoughts + "</think>".length;
-    const space = from === 0 ? "" : /^\s*/.exec(message.content.slice(from))![0];
-    contents.push(message.content.slice(from + space.length));
-    return { ...message, content: message.content.slice(0, from) + space + MARK };
+    const thoughts = /^[^]*<\/think>\s*/.exec(message.content)?.[0] ?? "";
+    contents.push(message.content.slice(thoughts.length));
+    kept.push(thoughts);
+    return { ...message, content: thoughts + MARK };
   });
-  return [skeleton, contents];
+  return [skeleton, contents, kept];
 }
 
 // What the model has to write begins where its turn was opened: thoughts before the answer are its own, and so is the space
 // behind a question that opens nothing (Mistral's).
-function beginOfTurn(piece: string, end: number, opening: string): number {
-  const begin = opening === "" ? piece.trimEnd().length : piece.lastIndexOf(opening) + opening.length;
-  return opening !== "" && !piece.includes(opening) ? end : end - piece.length + begin;
+function beginOfTurn(piece: string, end: number, opening: string, thoughts: string): number {
+  const start = end - piece.length;
+  const thought = [thoughts, thoughts.trimStart()].find((text) => piece.endsWith(text)) ?? "";
+  const before = piece.slice(0, piece.length - thought.length);
+  if (opening === "") return start + before.trimEnd().length;
+  const at = piece.lastIndexOf(opening);
+  return start + (at < 0 ? before.length : at + opening.length);
 }
 
 function leadingEnd(following: string, end: string | undefined): number {
