@@ -1,7 +1,7 @@
 // Adapters as folders in PEFT's own format: adapter_config.json and adapter_model.safetensors.
 import { join } from "@std/path";
 import { UserError } from "./errors.ts";
-import { writeFileAtomic } from "./formats/atomic.ts";
+import { removeLeftovers, writeFileAtomic } from "./formats/atomic.ts";
 import { exists } from "./formats/exists.ts";
 import { fileError } from "./formats/file_error.ts";
 import {
@@ -57,9 +57,11 @@ export async function saveAdapter(
     );
   }
   if (!overwrite) await refuseExisting(folder);
-  const staging = join(folder, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
+  const staging = join(folder, `.adapter.${crypto.randomUUID().slice(0, 8)}.tmp`);
   try {
-    await Deno.mkdir(staging, { recursive: true });
+    await Deno.mkdir(folder, { recursive: true });
+    await removeLeftovers(folder, (name) => name === "adapter"); // of a process that was killed while it saved
+    await Deno.mkdir(staging);
     await writeSafetensors(join(staging, WEIGHTS), matrices(model, adapter), { format: "pt" });
     await writeFileAtomic(join(staging, CONFIG), adapterConfigText(adapter.config, model.name));
     for (const file of [WEIGHTS, CONFIG]) await Deno.rename(join(staging, file), join(folder, file));
