@@ -84,7 +84,7 @@ export async function saveCheckpoint(
 }
 
 /** Broken weights must never take a good checkpoint's place. */
-async function checkFinite(model: Model, step: number): Promise<void> {
+export async function checkFinite(model: Model, step: number): Promise<void> {
   for (const [name, tensor] of trainableParameters(model)) {
     const [values] = await model.device.read(tensor) as Float32Array[];
     if (values.every(Number.isFinite)) continue;

@@ -10,7 +10,7 @@ import type { Model } from "../models/model.ts";
 import { processMemory } from "../report/memory.ts";
 import { type ProgressLine, progressLine } from "../report/progress.ts";
 import { openRunLog, type RunLog } from "../report/run_log.ts";
-import { putWeightsBack, resumeTraining, saveCheckpoint } from "./checkpoint.ts";
+import { checkFinite, putWeightsBack, resumeTraining, saveCheckpoint } from "./checkpoint.ts";
 import { batchLosses } from "./epoch.ts";
 import { batchesFingerprint, checkSame } from "./fingerprint.ts";
 import { lossNotFinite } from "./not_finite.ts";
@@ -299,21 +299,19 @@ async function save(run: Run, out: string): Promise<void> {
 }
 
 /**
- * After an error: on the CPU the weights are those of the last whole step, and are saved; a GPU has gone on with broken ones
- * by the time it tells, and gets those of the last checkpoint back. The error then says which.
+ * After an error the weights are those of the last whole step, and are saved. Where they are broken (a GPU has gone on by the
+ * time it tells; a huge rate breaks them on the CPU too) the model gets the last checkpoint's back. The error then says which.
  */
 async function keepTheGood(run: Run, error: unknown): Promise<unknown> {
   const { model, state, options: { out, optimizer } } = run;
   if (!out) return error;
-  let kept = "";
-  if (model.device.backend === "cpu") {
-    if (optimizer.steps === state.step) await save(run, out).catch(() => {}); // the first error is the one to tell
-    if (run.checkpoint) kept = `The last good state is kept in ${run.checkpoint}.`;
-  } else if (run.checkpoint) {
-    const restored = await putWeightsBack(run.checkpoint, model).then(() => true, () => false);
-    if (restored) kept = `The model has the weights of ${run.checkpoint} again.`;
-  }
-  return error instanceof UserError && kept ? new UserError(`${error.message} ${kept}`) : error;
+  const whole = model.device.backend === "cpu" && optimizer.steps === state.step;
+  const sound = whole && await checkFinite(model, state.step).then(() => true, () => false);
+  if (sound) await save(run, out).catch(() => {}); // the first error is the one to tell
+  if (!(error instanceof UserError) || !run.checkpoint) return error;
+  if (sound) return new UserError(`${error.message} The last good state is kept in ${run.checkpoint}.`);
+  await putWeightsBack(run.checkpoint, model);
+  return new UserError(`${error.message} The model has the weights of ${run.checkpoint} again.`);
 }
 
 function sayHowToGoOn({ state, options: { out, quiet }, checkpoint }: Run): void {
