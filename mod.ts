@@ -14,6 +14,14 @@ export type { SaveOptions } from "./lib/data/write.ts";
 export { seededRandom } from "./lib/data/random.ts";
 export { alpaca, chat, financeQA, type Prompt, type TextPart } from "./lib/data/prompt.ts";
 export { detectPrompt, type DetectOptions } from "./lib/data/detect.ts";
+export {
+  type Preview,
+  previewBatch,
+  type PreviewOptions,
+  previewRow,
+  type ShownToken,
+  type TokenFate,
+} from "./lib/data/preview.ts";
 export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
 export { type Batches, type BatchOptions, type Examples, packBatches, padBatches } from "./lib/data/pack.ts";
 export type { TokenOptions } from "./lib/data/collect.ts";
