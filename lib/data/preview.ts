@@ -163,7 +163,7 @@ function previewOf(rows: ShownToken[][]): Preview {
       ).join("")
     );
   // What stands in the rows must not steer the terminal.
-  const harmless = (text: string) => text.replaceAll(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");
+  const harmless = (text: string) => text.replaceAll(/(?![\t\n])\p{Cc}/gu, "\ufffd");
   const ansi = () =>
     join((tokens) =>
       tokens.map(({ text, fate }, i) => `\x1b[${ANSI[fate][i % 2]}m${harmless(text)}\x1b[0m`).join("")
