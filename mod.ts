@@ -25,6 +25,15 @@ export {
 export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
 export { type Batches, type BatchOptions, type Examples, packBatches, padBatches } from "./lib/data/pack.ts";
 export type { TokenOptions } from "./lib/data/collect.ts";
+export { dedupeNear, nearDuplicates, type NearOptions, type NearPair, type NearReport } from "./lib/data/near.ts";
+export type { TextKey } from "./lib/data/shingles.ts";
+export {
+  decontaminate,
+  type Decontaminated,
+  type DecontaminateOptions,
+  type Overlap,
+} from "./lib/data/decontaminate.ts";
+export { type LengthLimit, type LengthOptions, lengthReport, type LengthReport } from "./lib/data/lengths.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
 export { datasetFiles, type HubDatasetOptions } from "./lib/hub/dataset.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
