@@ -15,6 +15,7 @@ const MOST = 2 ** 29; // slots: 8 GiB
  */
 export function seenTexts(slots: number = 1024): (text: string) => boolean {
   let table = new Uint32Array(slots * WORDS);
+  const words = new Uint32Array(WORDS);
   let used = 0;
   const insert = (into: Uint32Array, words: Uint32Array, from: number): boolean => {
     const mask = into.length / WORDS - 1;
@@ -39,12 +40,16 @@ export function seenTexts(slots: number = 1024): (text: string) => boolean {
       for (let at = 0; at < table.length; at += WORDS) if (table[at + 3] !== 0) insert(larger, table, at);
       table = larger;
     }
-    const digest = hash("sha256", text, "buffer");
-    const words = new Uint32Array(WORDS);
-    for (let i = 0; i < WORDS; i++) words[i] = digest.readUInt32LE(i * 4);
+    const digest = hash("sha256", text, "binary"); // a string of bytes: a Buffer each would be slow to collect
+    for (let i = 0; i < WORDS; i++) words[i] = wordOf(digest, i * 4);
     words[3] ||= 1; // zero marks a free slot
     const fresh = insert(table, words, 0);
     if (fresh) used++;
     return fresh;
   };
+}
+
+function wordOf(bytes: string, at: number): number {
+  return bytes.charCodeAt(at) | bytes.charCodeAt(at + 1) << 8 | bytes.charCodeAt(at + 2) << 16 |
+    bytes.charCodeAt(at + 3) << 24;
 }

@@ -21,7 +21,10 @@ for (const [name, expected] of Object.entries(seen)) {
 }
 
 Deno.test("the files in shared/data are those that were seen", async () => {
-  const files = await Array.fromAsync(Deno.readDir(`${SHARED}/data`), async ({ name }) =>
-    (await Array.fromAsync(Deno.readDir(`${SHARED}/data/${name}`))).map((file) => `${name}/${file.name}`));
+  const files = await Array.fromAsync(
+    Deno.readDir(`${SHARED}/data`),
+    async ({ name }) =>
+      (await Array.fromAsync(Deno.readDir(`${SHARED}/data/${name}`))).map((file) => `${name}/${file.name}`),
+  );
   assert.deepEqual(files.flat().sort(), Object.keys(seen).sort());
 });
