@@ -13,7 +13,7 @@ export type { RowKey } from "./lib/data/row.ts";
 export type { SaveOptions } from "./lib/data/write.ts";
 export { seededRandom } from "./lib/data/random.ts";
 export { alpaca, chat, financeQA, type Prompt, type TextPart } from "./lib/data/prompt.ts";
-export { detectPrompt, type DetectOptions } from "./lib/data/detect.ts";
+export { type DetectOptions, detectPrompt } from "./lib/data/detect.ts";
 export {
   type Preview,
   previewBatch,
@@ -25,7 +25,13 @@ export {
 export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
 export { type Batches, type BatchOptions, type Examples, packBatches, padBatches } from "./lib/data/pack.ts";
 export type { TokenOptions } from "./lib/data/collect.ts";
-export { dedupeNear, nearDuplicates, type NearOptions, type NearPair, type NearReport } from "./lib/data/near.ts";
+export {
+  dedupeNear,
+  nearDuplicates,
+  type NearOptions,
+  type NearPair,
+  type NearReport,
+} from "./lib/data/near.ts";
 export type { TextKey } from "./lib/data/shingles.ts";
 export {
   decontaminate,
@@ -33,7 +39,7 @@ export {
   type DecontaminateOptions,
   type Overlap,
 } from "./lib/data/decontaminate.ts";
-export { type LengthLimit, type LengthOptions, lengthReport, type LengthReport } from "./lib/data/lengths.ts";
+export { type LengthLimit, type LengthOptions, type LengthReport, lengthReport } from "./lib/data/lengths.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
 export { datasetFiles, type HubDatasetOptions } from "./lib/hub/dataset.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";

@@ -44,10 +44,13 @@ export interface LengthReport {
   tokens: number;
   /** Tokens of the mean row. */
   mean: number;
-  /** Percentiles of the rows' tokens, between two rows in proportion, as numpy's percentile. */
+  /** Half of the rows have at most so many tokens (percentiles lie between two rows in proportion, as numpy's). */
   p50: number;
+  /** 90 % of the rows have at most so many. */
   p90: number;
+  /** 95 % of the rows have at most so many. */
   p95: number;
+  /** 99 % of the rows have at most so many. */
   p99: number;
   /** Tokens of the longest row. */
   max: number;
