@@ -44,7 +44,7 @@ export interface ProgressUpdate {
 
 /** A progress line in use. */
 export interface ProgressLine {
-  /** Tells the state; cheap enough to be called after every step. */
+  /** Tells the state; cheap enough to be called after every step. What it leaves out stays as it was told last. */
   update(state: ProgressUpdate): void;
   /** Writes the last state and the time taken, and ends the line. */
   finish(): void;
@@ -85,12 +85,12 @@ export function progressLine(options: ProgressOptions): ProgressLine {
 
   return {
     update(state) {
-      last = state;
+      last = { ...last, ...state };
       first ??= { step: state.step, time: now() };
       if (quiet || now() - shown < interval) return;
       shown = now();
       const left = secondsLeft(state.step);
-      show(state, left > 0 ? `${formatDuration(left)} left` : "", "");
+      show(last, left > 0 ? `${formatDuration(left)} left` : "", "");
     },
     finish() {
       if (!quiet && last) show(last, `in ${formatDuration((now() - started) / 1000)}`, "\n");

@@ -1,0 +1,272 @@
+// Fine-tunes any model of the Llama, Mistral, Qwen2 and Gemma families on any rows.
+//
+//   deno run -P=train examples/finetune.ts --model <folder> --data <file>               LoRA on NF4 weights
+//   ... --dry-run                                                                       shows the plan, trains nothing
+//   ... --resume                                                                        goes on after Ctrl-C or a crash
+//   deno run -P=train examples/finetune.ts --help                                       all flags
+//
+// Rows may be questions and answers, conversations, texts, texts with labels, in JSON, JSONL, CSV, Parquet, plain text; a file,
+// a folder or (with network permission) a name on the Hub. What is written goes into --out: checkpoints, log.jsonl, the
+// adapter in PEFT's format, pictures of the run, answers before and after.
+
+// %% Settings
+import { basename, join } from "@std/path";
+import {
+  adamW,
+  alpaca,
+  attachLoRA,
+  chat,
+  chooseBatchSize,
+  constantSchedule,
+  cosineSchedule,
+  Dataset,
+  detectPrompt,
+  estimateTime,
+  evaluateLoss,
+  financeQA,
+  formatBytes,
+  formatDuration,
+  formatNumber,
+  generate,
+  linearSchedule,
+  loadDataset,
+  loadModel,
+  markdownTable,
+  packBatches,
+  perplexity,
+  plotRun,
+  processMemory,
+  readRunLog,
+  residentBytes,
+  rougeScore,
+  type Row,
+  saveAdapter,
+  saveChart,
+  scoreChart,
+  showUserErrors,
+  train,
+  useAdapter,
+  UserError,
+} from "@fintune/fintune";
+import { choice, number, on, readFlags, text, whole } from "./flags.ts";
+
+showUserErrors();
+const flags = readFlags("Fine-tunes a language model: finetune.ts --model <folder> --data <file> [flags]", {
+  "model": text("Folder of a model, or its name on the Hub"),
+  "data": text("Rows to train on: a file, a folder, a pattern, a URL, or a name on the Hub"),
+  "split": text("Which split of a folder or of a data set on the Hub"),
+  "rows": whole("Take the first so many rows; default: all", undefined),
+  "held-out": number("Rows kept for evaluation: a share below 1, or a count; 0: none", 0.1),
+  "held-out-data": text("A file of rows to evaluate on, in place of --held-out"),
+  "prompt": choice("How rows become text", ["auto", "chat", "alpaca", "financeQA"], "auto"),
+  "system": text("A system message for conversations that bring none"),
+  "completion-only": on("Train on whole texts, not on the answers alone", true),
+  "max-length": whole("Tokens of a row; what is longer is cut", 512, 2),
+  "out": text("Folder for all that is written", join("out", "finetune")),
+  "resume": on("Go on with the run in --out"),
+  "full-precision": on("Keep the base's weights as they come, not in NF4"),
+  "r": whole("Rank of the adapter", 16),
+  "alpha": number("Its scale: the update counts alpha / r", 32),
+  "dropout": number("On the adapter's input", 0.05),
+  "target-modules": text("Layers with an adapter, separated by commas, or all-linear", "all-linear"),
+  "learning-rate": number("Its peak", 2e-4),
+  "schedule": choice("What follows the warm-up", ["linear", "cosine", "constant"], "linear"),
+  "warmup": number("Share of the steps in which the rate rises", 0.04),
+  "weight-decay": number("Decay of the adapter's weights", 0),
+  "max-grad-norm": number("Clip gradients to this norm; 0: never", 1),
+  "epochs": whole("Passes over the rows; default: 3, or as many as --max-steps takes", undefined),
+  "max-steps": whole("Stop after so many steps", undefined),
+  "effective-batch-size": whole("Rows of one optimizer step", 16),
+  "batch-size": whole("Rows that are computed at once; default: as many of them as memory holds", undefined),
+  "eval-steps": whole("Evaluate every so many steps; default: once an epoch", undefined),
+  "save-steps": whole("Checkpoint every so many steps; default: 500, or once an epoch", undefined),
+  "save-total-limit": whole("Checkpoints that are kept besides the best", 2),
+  "early-stopping": whole("End after so many evaluations without improvement; the best is kept", undefined),
+  "evaluate": whole("Held-out rows that are answered before and after, and scored", 8, 0),
+  "max-new-tokens": whole("Longest answer", 128),
+  "temperature": number("Of the answers; 0: always the likeliest token", 0),
+  "seed": whole("Of rows, adapter and dropout", 42, 0),
+  "tensorboard": on("Write event files for TensorBoard into --out as well"),
+  "dry-run": on("Show the plan and end; nothing is written"),
+  "quiet": on("No progress lines"),
+});
+const { out, quiet, seed, model: name, data: source } = flags;
+if (!name || !source) {
+  throw new UserError("Name both --model <folder> and --data <file>; --help shows all flags.");
+}
+if (
+  !flags.resume && !flags["dry-run"] && await readRunLog(join(out, "log.jsonl")).then(() => true, () => false)
+) {
+  throw new UserError(
+    `${out} holds a run already: go on with it by --resume, or choose another folder by --out.`,
+  );
+}
+
+// %% Rows
+async function loadRows(): Promise<{ rows: Dataset<Row>; test?: Dataset<Row> }> {
+  const all = await loadDataset(source!, { split: flags.split });
+  const rows = flags.rows === undefined ? all : all.take(flags.rows);
+  if (flags["held-out-data"]) return { rows, test: await loadDataset(flags["held-out-data"]) };
+  if (flags["held-out"] === 0) return { rows };
+  // A tenth of many rows would take longer to evaluate than it tells.
+  const share = flags["held-out"] < 1
+    ? Math.min(500, Math.ceil(flags["held-out"] * rows.length))
+    : flags["held-out"];
+  const parts = rows.split({ test: share, seed });
+  return { rows: parts.train, test: parts.test };
+}
+const { rows, test } = await loadRows();
+console.log(`${rows}${test ? `; ${formatNumber(test.length)} held out` : ""}`);
+
+// %% Model and adapter
+const base = await loadModel(name, flags["full-precision"] ? {} : { quantize: "nf4", doubleQuant: true });
+console.log(
+  `${name} on ${base.device.name}, because ${base.device.reason}; ${
+    formatBytes(residentBytes(base))
+  } of weights`,
+);
+const modules = flags["target-modules"];
+const model = attachLoRA(base, {
+  r: flags.r,
+  alpha: flags.alpha,
+  dropout: flags.dropout,
+  targetModules: modules === "all-linear" ? modules : modules.split(",").map((module) => module.trim()),
+  seed,
+});
+
+// %% Batches: the prompt that fits the rows, and as many rows at once as memory holds
+const { tokenizer } = base;
+const prompts = {
+  auto: () => detectPrompt(test ? rows.concat(test) : rows, tokenizer, { system: flags.system }),
+  chat: () => chat(tokenizer, { system: flags.system }),
+  alpaca: () => alpaca,
+  financeQA: () => financeQA,
+};
+const prompt = prompts[flags.prompt]();
+const layout = {
+  tokenizer,
+  prompt,
+  maxLength: flags["max-length"],
+  completionOnly: flags["completion-only"],
+};
+const alone = packBatches(rows, { ...layout, batchSize: 1 });
+const lengths = Array.from(alone.examples, ({ inputIds }) => inputIds.length);
+const effectiveBatchSize = flags["effective-batch-size"];
+const { batchSize, gradientAccumulationSteps } = flags["batch-size"] === undefined
+  ? chooseBatchSize(model, lengths, { effectiveBatchSize })
+  : {
+    batchSize: flags["batch-size"],
+    gradientAccumulationSteps: Math.max(1, Math.round(effectiveBatchSize / flags["batch-size"])),
+  };
+const batches = packBatches(rows, { ...layout, batchSize });
+const heldOut = test && packBatches(test, { ...layout, batchSize });
+console.log(`prompt: ${prompt.name}\n${batches}`);
+
+// %% The plan, and how long it takes here
+const stepsInEpoch = Math.ceil(batches.length / gradientAccumulationSteps);
+const epochs = flags.epochs ?? (flags["max-steps"] === undefined ? 3 : Infinity);
+const steps = Math.min(flags["max-steps"] ?? Infinity, epochs * stepsInEpoch);
+const evalSteps = flags["eval-steps"] ?? stepsInEpoch;
+const asked = test && prompt.question(test.at(0)) !== "" ? test.take(flags.evaluate) : new Dataset<Row>([]);
+const questions = asked.map((row) => prompt.question(row)).toArray();
+const time = await estimateTime(model, {
+  batches,
+  steps,
+  gradientAccumulationSteps,
+  heldOut,
+  evaluations: Math.ceil(steps / evalSteps) + 1,
+  questions,
+  maxNewTokens: flags["max-new-tokens"],
+});
+console.log(
+  `${formatNumber(steps)} steps of ${batchSize} x ${gradientAccumulationSteps} rows: ` +
+    `training about ${formatDuration(time.training)} (${formatDuration(time.step)} a step), evaluation ` +
+    `${formatDuration(time.evaluation)}, answers at most ${formatDuration(time.answers)}; ` +
+    `together about ${formatDuration(time.total)}; memory so far ${formatBytes(processMemory().rss)}`,
+);
+if (flags["dry-run"]) Deno.exit(0);
+
+// %% Before: the base's loss and answers
+const plain = useAdapter(model, undefined);
+const sampling = { maxNewTokens: flags["max-new-tokens"], temperature: flags.temperature, seed };
+const before = await generate(plain, questions, sampling);
+const lossBefore = heldOut && await evaluateLoss(plain, heldOut);
+
+// %% Training: Ctrl-C ends it after the step in hand, and --resume goes on from there
+const schedules = { linear: linearSchedule, cosine: cosineSchedule, constant: constantSchedule };
+const optimizer = adamW(model, {
+  learningRate: schedules[flags.schedule](flags["learning-rate"], {
+    warmup: Math.round(flags.warmup * steps),
+    total: steps,
+  }),
+  weightDecay: flags["weight-decay"],
+});
+const report = await train(model, batches, {
+  optimizer,
+  epochs,
+  maxSteps: flags["max-steps"],
+  gradientAccumulationSteps,
+  maxGradNorm: flags["max-grad-norm"],
+  seed,
+  heldOut,
+  evalSteps,
+  saveSteps: flags["save-steps"],
+  saveTotalLimit: flags["save-total-limit"],
+  earlyStoppingPatience: flags["early-stopping"],
+  loadBestModelAtEnd: flags["early-stopping"] !== undefined,
+  out,
+  resume: flags.resume ? "auto" : false,
+  tensorBoard: flags.tensorboard ? join(out, "tensorboard") : undefined,
+  quiet,
+});
+if (report.stopped === "signal") {
+  console.log("The same command with --resume goes on.");
+  Deno.exit(130);
+}
+
+// %% The adapter in PEFT's format, before anything else can go wrong
+await saveAdapter(model, join(out, "adapter"), { overwrite: true });
+
+// %% After: loss, scores and answers
+const rate = `${Math.round(report.tokensPerSecond)} tokens/s`;
+console.log(`${report.steps} steps (${report.stopped}): training loss ${report.loss.toFixed(4)}, ${rate}`);
+if (heldOut && lossBefore !== undefined) {
+  const after = await evaluateLoss(model, heldOut);
+  const shown = (loss: number) => `${loss.toFixed(4)} (perplexity ${formatNumber(perplexity(loss))})`;
+  console.log(`held-out loss: ${shown(lossBefore)} before, ${shown(after)} after`);
+}
+if (questions.length > 0) {
+  const after = await generate(model, questions, sampling);
+  const answer = (row: Row) => prompt.answer(row).split(prompt.turnEnd ?? "\0")[0].trim();
+  const references = asked.map(answer).toArray();
+  const scores = { base: rougeScore(before, references), tuned: rougeScore(after, references) };
+  const names = ["rouge1", "rouge2", "rougeL", "rougeLsum"] as const;
+  console.log(markdownTable(names.map((score) => ({
+    score,
+    base: scores.base[score].fmeasure,
+    tuned: scores.tuned[score].fmeasure,
+  }))));
+  const answers = new Dataset(questions.map((question, i) => ({
+    question,
+    base: before[i].trim(),
+    tuned: after[i].trim(),
+    reference: references[i],
+  })));
+  await answers.save(join(out, "answers.jsonl"), { overwrite: true });
+  for (const { question, base, tuned, reference } of answers.take(3)) {
+    console.log(
+      `\n${question.trim()}\n  base:      ${base}\n  tuned:     ${tuned}\n  reference: ${reference}`,
+    );
+  }
+  await saveChart(scoreChart(scores, { subtitle: `${questions.length} questions` }), join(out, "rouge.svg"));
+}
+
+// %% Pictures of the run
+const chart = await plotRun(join(out, "log.jsonl"), {
+  title: basename(name),
+  subtitle: `${basename(source)}, ${formatNumber(rows.length)} rows`,
+});
+for (const ending of ["svg", "png", "json"]) await saveChart(chart, join(out, `run.${ending}`));
+console.log(
+  `\npeak memory ${formatBytes(processMemory().peak)}; adapter, checkpoints, log and pictures: ${out}`,
+);
