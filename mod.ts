@@ -41,7 +41,7 @@ export {
 } from "./lib/data/decontaminate.ts";
 export { type LengthLimit, type LengthOptions, type LengthReport, lengthReport } from "./lib/data/lengths.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
-export { datasetFiles, type HubDatasetOptions } from "./lib/hub/dataset.ts";
+export type { HubDatasetOptions } from "./lib/hub/dataset.ts";
 export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
 export type { ChatOptions, MarkedChat, Message, ToolCall } from "./lib/text/chat_template.ts";
 export type { Device, Program } from "./lib/engine/device.ts";

@@ -200,6 +200,7 @@ Deno.test("loadDataset: rows by a name on the Hub, offline the second time", asy
       HF_ENDPOINT: hub.url,
       HF_HUB_CACHE: settings.cache,
       HF_HUB_DISABLE_PROGRESS_BARS: "1",
+      HF_TOKEN: "",
     };
     for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
     try {

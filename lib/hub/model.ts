@@ -53,10 +53,9 @@ export async function modelSource(
   return {
     folder: open.folder,
     async fetch(...parts) {
-      for (const part of parts) {
-        if (part === "weights") await fetchWeights(open, quiet);
-        else await fetchFiles(open, SMALL[part].filter((path) => open.files.has(path)), quiet);
-      }
+      const small = parts.flatMap((part) => part === "weights" ? [] : SMALL[part]);
+      await fetchFiles(open, small.filter((path) => open.files.has(path)), quiet);
+      if (parts.includes("weights")) await fetchWeights(open, quiet);
     },
   };
 }
