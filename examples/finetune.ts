@@ -28,6 +28,7 @@ import {
   formatDuration,
   formatNumber,
   generate,
+  lengthReport,
   linearSchedule,
   loadDataset,
   loadModel,
@@ -35,6 +36,7 @@ import {
   packBatches,
   perplexity,
   plotRun,
+  previewRow,
   processMemory,
   readRunLog,
   residentBytes,
@@ -148,6 +150,7 @@ const layout = {
   prompt,
   maxLength: flags["max-length"],
   completionOnly: flags["completion-only"],
+  cache: flags["dry-run"] ? false : join(out, "tokens"), // rows are tokenized once, also over runs
 };
 const alone = packBatches(rows, { ...layout, batchSize: 1 });
 const lengths = Array.from(alone.examples, ({ inputIds }) => inputIds.length);
@@ -160,7 +163,9 @@ const { batchSize, gradientAccumulationSteps } = flags["batch-size"] === undefin
   };
 const batches = packBatches(rows, { ...layout, batchSize });
 const heldOut = test && packBatches(test, { ...layout, batchSize });
-console.log(`prompt: ${prompt.name}\n${batches}`);
+console.log(`${lengthReport(rows, { ...layout, batchSize })}\n\n${batches}`);
+console.log(`\nThe first row, by the prompt ${prompt.name}:`);
+console.log(previewRow(rows.at(0), layout));
 
 // %% The plan, and how long it takes here
 const stepsInEpoch = Math.ceil(batches.length / gradientAccumulationSteps);

@@ -68,6 +68,7 @@ export function readFlags<F extends Record<string, Flag<unknown>>>(
   const parsed = parseArgs([...args], {
     boolean: [...switches, "help"],
     negatable: switches,
+    default: Object.fromEntries(switches.map((name) => [name, flags[name].default])),
     string: others,
     collect: others,
     alias: { help: "h" },
@@ -89,7 +90,7 @@ export function readFlags<F extends Record<string, Flag<unknown>>>(
 }
 
 function valueOf(name: string, flag: Flag<unknown>, given: unknown): unknown {
-  if (flag.kind === "switch") return given ?? flag.default;
+  if (flag.kind === "switch") return given;
   const [first, ...more] = given as string[];
   if (first === undefined) return flag.default;
   if (more.length > 0) throw new UserError(`--${name} is given ${more.length + 1} times; once is enough.`);

@@ -1,6 +1,7 @@
 // examples/finetune.ts as a process, under the permissions that it names: help, mistakes, a whole run, Ctrl-C and going on.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
+import { choice, number, on, readFlags, text, whole } from "../examples/flags.ts";
 import { initModel, openDevice, parseConfig, readRunLog, saveModel } from "../mod.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
@@ -83,6 +84,37 @@ Deno.test("--help lists every flag with its default, and needs nothing", async (
   }
 });
 
+Deno.test("flags have their types and defaults; a switch that is on is turned off by --no-", () => {
+  const table = {
+    file: text("", "rows.json"),
+    none: text(""),
+    rank: whole("", 16),
+    rate: number("", undefined),
+    kind: choice("", ["a", "b"], "a"),
+    mask: on("", true),
+    more: on(""),
+  };
+  assert.deepEqual(readFlags("", table, []), {
+    ...{ file: "rows.json", none: undefined, rank: 16, rate: undefined, kind: "a", mask: true, more: false },
+  });
+  const given = [
+    "--file=a=b",
+    "--none",
+    "x",
+    "--rank",
+    "4",
+    "--rate",
+    "2e-4",
+    "--kind",
+    "b",
+    "--no-mask",
+    "--more",
+  ];
+  assert.deepEqual(readFlags("", table, given), {
+    ...{ file: "a=b", none: "x", rank: 4, rate: 2e-4, kind: "b", mask: false, more: true },
+  });
+});
+
 Deno.test("mistakes on the command line are one sentence and exit code 1", async () => {
   const cases: [string[], RegExp][] = [
     [["--modle", "x"], /^--modle is no flag; did you mean --model\?$/],
@@ -122,7 +154,9 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
   const dry = await finetune([...args, "--dry-run"]);
   assert.equal(dry.code, 0, dry.stderr);
   assert.match(dry.stdout, /rows\.jsonl: 27 rows \(messages\); 3 held out/);
-  assert.match(dry.stdout, /prompt: chat/);
+  assert.match(dry.stdout, /The first row, by the prompt chat:\n[^]*\[\+It is \d+ dollars\./);
+  assert.match(dry.stdout, /\d+ tokens: \d+ trained, \d+ masked/);
+  assert.match(dry.stdout, /\| +maxLength \|/);
   assert.match(
     dry.stdout,
     /8 steps of 8 x 1 rows: training about .* evaluation .* answers at most .* together about/,
@@ -156,13 +190,13 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
 
 Deno.test("Ctrl-C saves and says how to go on; --resume ends with the weights of a run that never stopped", async () => {
   const { folder, model, data } = await material();
-  const args = ["--model", model, "--data", data, "--max-steps", "24", "--evaluate", "0", "--r", "2"];
+  const args = ["--model", model, "--data", data, "--max-steps", "16", "--evaluate", "0", "--r", "2"];
   args.push("--effective-batch-size", "4", "--batch-size", "2", "--held-out", "0");
   const broken = join(folder, "broken"), whole = join(folder, "whole");
   let sent = false;
   const stopped = await finetune([...args, "--out", broken], (stderr, child) => {
-    if (!sent && /training \d+\/24/.test(stderr)) child.kill("SIGINT");
-    sent ||= /training \d+\/24/.test(stderr);
+    if (!sent && /training \d+\/16/.test(stderr)) child.kill("SIGINT");
+    sent ||= /training \d+\/16/.test(stderr);
   });
   assert.equal(stopped.code, 130, stopped.stderr);
   assert.match(stopped.stderr, /Stopped after step \d+, saved in .*checkpoint-\d+/);
@@ -173,12 +207,12 @@ Deno.test("Ctrl-C saves and says how to go on; --resume ends with the weights of
     finetune([...args, "--out", whole]),
   ]);
   assert.deepEqual([resumed.code, never.code], [0, 0], resumed.stderr + never.stderr);
-  assert.match(resumed.stdout, /24 steps \(done\)/);
+  assert.match(resumed.stdout, /16 steps \(done\)/);
   const adapter = (out: string) => Deno.readFile(join(out, "adapter/adapter_model.safetensors"));
   assert.deepEqual(await adapter(broken), await adapter(whole));
   const log = await readRunLog(join(broken, "log.jsonl"));
   const steps = log.filter(({ kind }) => kind === "step").map(({ step }) => step);
-  assert.deepEqual(steps, Array.from({ length: 24 }, (_, i) => i + 1));
+  assert.deepEqual(steps, Array.from({ length: 16 }, (_, i) => i + 1));
   assert.equal(log.filter(({ kind }) => kind === "resume").length, 1);
   await Deno.remove(folder, { recursive: true });
 });
