@@ -79,7 +79,7 @@ async function runChild(out: string, aim?: Aim): Promise<Outcome> {
 
 /** Whatever bears a checkpoint's name is whole, at any moment. */
 async function assertWhole(out: string): Promise<void> {
-  const entries = await Array.fromAsync(Deno.readDir(out)).catch(() => []);
+  const entries = await Array.fromAsync(Deno.readDir(out));
   for (const { name } of entries.filter(({ name }) => name.startsWith("checkpoint-"))) {
     const files = Array.from(Deno.readDirSync(join(out, name)), ({ name }) => name).sort();
     assert.deepEqual(files, [
@@ -151,6 +151,7 @@ export async function killRuns(
   try {
     for (let done = 0; done < kills;) {
       const out = join(folder, `run-${++report.runs}`);
+      await Deno.mkdir(out);
       let here = 0, outcome: Outcome;
       do {
         const resumed = here > 0 &&

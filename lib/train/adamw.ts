@@ -38,6 +38,8 @@ export interface Optimizer {
   step(gradients: ReadonlyMap<string, Tensor>, maxGradNorm: number): Promise<Tensor>;
   /** Continues from a saved state: sets `steps`. The moments are overwritten where they lie (`device.update`). */
   restore(steps: number): void;
+  /** Gives the moments up; the optimizer can't be used any more. */
+  free(): void;
 }
 
 /**
@@ -102,6 +104,10 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
     },
     restore(done) {
       steps = done;
+    },
+    free() {
+      for (const { m, v } of moments.values()) device.free(m, v);
+      moments.clear();
     },
   };
 }

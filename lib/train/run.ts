@@ -1,24 +1,20 @@
 // A run over epochs that evaluates, saves, stops early, and goes on after whatever ended it, to the same bits.
-import { join } from "@std/path";
 import type { Batch } from "../data/batch.ts";
-import { positionsOf } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
-import { lowbias32 } from "../engine/ops/dropout.ts";
 import { UserError } from "../errors.ts";
-import { chooseCheckpointing } from "../models/memory.ts";
 import type { Model } from "../models/model.ts";
 import { processMemory } from "../report/memory.ts";
 import { type ProgressLine, progressLine } from "../report/progress.ts";
-import { openRunLog, type RunLog } from "../report/run_log.ts";
-import { checkFinite, putWeightsBack, resumeTraining, saveCheckpoint } from "./checkpoint.ts";
+import type { RunLog } from "../report/run_log.ts";
+import { checkFinite, putWeightsBack, saveCheckpoint } from "./checkpoint.ts";
 import { batchLosses } from "./epoch.ts";
-import { batchesFingerprint, checkSame } from "./fingerprint.ts";
 import { lossNotFinite } from "./not_finite.ts";
 import { createMeter, groups, inOrder, type Meter, optimizerStep } from "./optimizer_step.ts";
-import { checkpointPath, checkpointSteps, findStart, openRunFolder, prune } from "./run_folder.ts";
+import { checkpointPath, checkpointSteps, openRunFolder, prune } from "./run_folder.ts";
 import { type Plan, planRun, type RunOptions, type RunReport } from "./run_options.ts";
+import { begin, epochSeed, now, openLog } from "./run_start.ts";
 import { onFirstSignal, turnOfEventLoop } from "./signals.ts";
-import { newState, type TrainingState } from "./state.ts";
+import type { TrainingState } from "./state.ts";
 
 /** A run under way. */
 interface Run {
@@ -84,7 +80,7 @@ export async function train(
   try {
     const { state, checkpoint } = await begin(model, batches, options);
     const line = progressLine({ total: plan.total, label: "training", quiet });
-    const log = await openLog(options, state.step, checkpoint !== undefined);
+    const log = await openLog(options, plan, state, checkpoint);
     const meter: Meter = createMeter(model, {
       line,
       totals: state.totals,
@@ -103,78 +99,6 @@ export async function train(
     stopListening();
     folder?.close();
   }
-}
-
-const now = () => Date.now() / 1000;
-
-/** The state to begin with: a new one, or a checkpoint's, whose weights and moments are put back. */
-async function begin(
-  model: Model,
-  batches: Batches | readonly Batch[],
-  options: RunOptions,
-): Promise<{ state: TrainingState; checkpoint?: string }> {
-  const { optimizer, out, seed = 0, gradientAccumulationSteps = 1, heldOut, resume = false, quiet } = options;
-  if (optimizer.steps > 0) {
-    throw new UserError(
-      `The optimizer has done ${optimizer.steps} steps already: a run needs a new one (adamW).`,
-    );
-  }
-  const checkpoint = await findStart(out, resume);
-  const same = {
-    ...batchesFingerprint(batches),
-    gradientAccumulationSteps,
-    seed,
-    ...(heldOut ? batchesFingerprint(heldOut, "held-out ") : {}),
-  };
-  const state = checkpoint ? await resumeTraining(checkpoint, { model, optimizer }) : newState(seed);
-  if (checkpoint) {
-    checkSame(state.same, same, checkpoint);
-    if (!quiet) console.error(`Going on from ${checkpoint}.`);
-    tellRate(state, options);
-  }
-  state.same = { ...state.same, ...same };
-  state.checkpointing = options.checkpointing ?? state.checkpointing ??
-    chooseCheckpointing(model, largestBatch(inOrder(batches, epochSeed(state))));
-  return { state, checkpoint };
-}
-
-/** A schedule may be changed on purpose; that it jumps is said. */
-function tellRate({ learningRate }: TrainingState, { optimizer, quiet }: RunOptions): void {
-  const rate = optimizer.learningRate();
-  if (quiet || learningRate === undefined || learningRate === rate) return;
-  console.error(`The learning rate goes on at ${rate}; the run before would have had ${learningRate} now.`);
-}
-
-/** Positions of the largest batch of an epoch. */
-function largestBatch(batches: Batches | readonly Batch[]): number {
-  if (!("examples" in batches)) {
-    return batches.reduce((most, batch) => Math.max(most, batch.inputIds.length), 0);
-  }
-  const { examples, batchSize, layout } = batches;
-  let most = 0;
-  for (let start = 0; start < examples.length; start += batchSize) {
-    const lengths = examples.slice(start, start + batchSize).map(({ inputIds }) => inputIds.length);
-    most = Math.max(most, positionsOf(lengths, layout));
-  }
-  return most;
-}
-
-async function openLog(
-  { out, log: path = out && join(out, "log.jsonl"), tensorBoard, resume }: RunOptions,
-  step: number,
-  resumed: boolean,
-): Promise<RunLog | undefined> {
-  if (path === undefined) return undefined;
-  // A run that was killed before its first checkpoint has a log too.
-  const goesOn = resumed || resume === "auto";
-  const log = await openRunLog(path, { tensorBoard, resumeAt: goesOn ? step : undefined });
-  log.write({ kind: resumed ? "resume" : "start", step, time: now() });
-  return log;
-}
-
-/** Every epoch has an order of rows and bits of dropout of its own. */
-function epochSeed({ seed, epoch }: TrainingState): number {
-  return lowbias32(lowbias32(seed) + Math.imul(epoch + 1, 0x9e3779b9));
 }
 
 async function untilTheEnd(run: Run): Promise<RunReport> {

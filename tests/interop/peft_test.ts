@@ -10,6 +10,7 @@ import { loadAdapter, saveAdapter } from "../../lib/peft.ts";
 import { adamW } from "../../lib/train/adamw.ts";
 import { trainEpoch } from "../../lib/train/epoch.ts";
 import { logits } from "../../lib/train/inspect.ts";
+import { train } from "../../lib/train/run.ts";
 import { devices } from "../devices.ts";
 import { assertClose, readCases, readTensors, referenceFolder } from "../references.ts";
 
@@ -83,6 +84,26 @@ for (const [i, [name, options]] of ours.entries()) {
     await Deno.remove(folder, { recursive: true });
   });
 }
+
+Deno.test("PEFT loads a checkpoint of a run as it is", async () => {
+  const folder = await Deno.makeTempDir(), name = "llama_tied", { rows } = await readCases(name);
+  const model = attachLoRA(await loadModel(baseFolder(name), { device: all[0] }), {
+    r: 4,
+    dropout: 0.1,
+    quiet: true,
+  });
+  const { checkpoint } = await train(model, [batchOf(rows)], {
+    optimizer: adamW(model, { learningRate: 0.02 }),
+    maxSteps: 5,
+    out: folder,
+    quiet: true,
+  });
+  const answer = await python(
+    ...["logits", "--base", baseFolder(name), "--rows", rowsFile(name), "--adapter", checkpoint!],
+  );
+  await assertSame(model, name, answer);
+  await Deno.remove(folder, { recursive: true });
+});
 
 const theirs: [string, string[]][] = [
   ["llama_rope3", ["--r", "5", "--alpha", "10"]],
