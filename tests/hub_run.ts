@@ -1,5 +1,6 @@
-// The script that hub_settings_test.ts runs with more and with fewer permissions: hub_run.ts OWNER/NAME
-import { loadConfig, showUserErrors } from "../mod.ts";
+// The script that hub_settings_test.ts runs with more and with fewer permissions, and kills: hub_run.ts OWNER/NAME config|model
+import { downloadModel, loadConfig, showUserErrors } from "../mod.ts";
 
 showUserErrors();
-console.log((await loadConfig(Deno.args[0])).hiddenSize);
+const [name, what] = Deno.args;
+console.log(what === "model" ? await downloadModel(name) : (await loadConfig(name)).hiddenSize);

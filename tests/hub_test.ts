@@ -266,6 +266,40 @@ Deno.test("a download that ended goes on from its exact byte the next time", asy
   await assert.rejects(Deno.stat(partial), Deno.errors.NotFound);
 });
 
+Deno.test("killed in the middle: the next process goes on from the byte that was written last", async () => {
+  const large = noise(9_000_000);
+  await using all = await setup({ files: { "config.json": "{}", "model.safetensors": large } });
+  const { hub, settings } = all;
+  hub.fault = ({ server }) => server === "storage" ? { silence: 3_000_000 } : undefined;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "tests/hub_run.ts", "acme/tiny", "model"],
+    cwd: join(import.meta.dirname!, ".."),
+    env: { HF_ENDPOINT: hub.url, HF_HUB_CACHE: settings.cache, HF_TOKEN: TOKEN, HF_HUB_OFFLINE: "" },
+    stderr: "null",
+  }).spawn();
+  const partial = join(settings.cache, "models--acme--tiny/blobs", `${sha256(large)}.incomplete`);
+  const size = async () => (await Deno.stat(partial).catch(() => undefined))?.size;
+  for (let waited = 0; await size() !== 3_000_000; waited += 20) {
+    assert.ok(waited < 20_000, "the first bytes never came");
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  child.kill("SIGKILL");
+  await child.status;
+  hub.fault = () => undefined;
+  hub.log.length = 0;
+  assert.equal(sha256(await fetchOne(settings)), sha256(large));
+  assert.deepEqual(hub.log.filter(({ server }) => server === "storage").map(({ range }) => range), [
+    "bytes=3000000-8999999",
+  ]);
+});
+
+Deno.test("asked for twice at once, a file is fetched once", async () => {
+  await using all = await setup();
+  const both = await Promise.all([fetchOne(all.settings), fetchOne(all.settings)]);
+  assert.deepEqual(both.map(sha256), [sha256(weights), sha256(weights)]);
+  assert.equal(all.hub.log.filter(({ server }) => server === "storage").length, 1);
+});
+
 Deno.test("a wrong beginning from an earlier try: the hash finds it, and the file comes anew", async () => {
   await using all = await setup();
   const blobs = join(all.settings.cache, "models--acme--tiny/blobs");

@@ -2,7 +2,7 @@
 import { UserError } from "../errors.ts";
 import { filesOf, splitsByName, type Subset, subsetsOfCard } from "./dataset_card.ts";
 import type { HubOptions } from "./model.ts";
-import { type Repo, repository } from "./names.ts";
+import { lookedUp, type Repo, repository } from "./names.ts";
 import { fetchFiles, type OpenRepo, openRepo } from "./repo.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
 
@@ -41,12 +41,11 @@ export async function datasetFiles(
   options: HubDatasetOptions = {},
   settings?: HubSettings,
 ): Promise<string[]> {
-  const known = settings ?? await hubSettings();
   const repo = repository("dataset", id, options.revision);
-  const open = await openRepo(repo, known);
+  const open = await lookedUp(id, async () => await openRepo(repo, settings ?? await hubSettings()));
   const paths = await choose(open, options);
   if (paths.length > 0) return await fetchFiles(open, paths, options.quiet);
-  const exported = await openExport(repo, known);
+  const exported = await openExport(repo, open.settings);
   return await fetchFiles(exported, await choose(exported, options), options.quiet);
 }
 

@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { readText } from "./cache.ts";
-import { isOnHub, repository } from "./names.ts";
+import { isOnHub, lookedUp, repository } from "./names.ts";
 import { fetchFiles, type OpenRepo, openRepo } from "./repo.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
 
@@ -49,7 +49,10 @@ export async function modelSource(
   settings?: HubSettings,
 ): Promise<ModelSource> {
   if (!await isOnHub(name)) return { folder: name, fetch: () => Promise.resolve() };
-  const open = await openRepo(repository("model", name, revision), settings ?? await hubSettings());
+  const open = await lookedUp(
+    name,
+    async () => await openRepo(repository("model", name, revision), settings ?? await hubSettings()),
+  );
   return {
     folder: open.folder,
     async fetch(...parts) {

@@ -51,6 +51,20 @@ export function repository(type: RepoType, id: string, revision: string = "main"
   return { type, id, revision };
 }
 
+/** Runs what looks a name up; where that cannot even be begun, the message also thinks of a path that is mistyped. */
+export async function lookedUp<T>(id: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof UserError) || !/--allow-|HF_HUB_OFFLINE|HF_HUB_CACHE/.test(error.message)) {
+      throw error;
+    }
+    throw new UserError(`There is no file or folder ${id} here, and as a name on the Hub: ${error.message}`, {
+      cause: error.cause,
+    });
+  }
+}
+
 /** Names that Windows keeps for devices, with or without an ending. */
 const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$/i;
 

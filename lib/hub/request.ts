@@ -80,7 +80,7 @@ async function fetchOnce(
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
       throw new UserError(
-        `No permission to reach ${url.host}: run with --allow-net=${url.host} (large files come from other hosts too; -P=hub allows all).`,
+        `no permission to reach ${url.host}: run with --allow-net=${url.host} (large files come from other hosts too; -P=hub allows all).`,
       );
     }
     throw error;

@@ -30,7 +30,7 @@ export async function hubSettings(): Promise<HubSettings> {
   const cache = variable("HF_HUB_CACHE") ?? variable("HUGGINGFACE_HUB_CACHE") ?? (home && join(home, "hub"));
   if (cache === undefined) {
     throw new UserError(
-      "The folder of the Hub's cache is not known: run with --allow-env=HF_*,HOME,XDG_CACHE_HOME (-P=hub has it), or set HF_HOME.",
+      "the folder of the Hub's cache is not known: run with --allow-env=HF_*,HOME,XDG_CACHE_HOME (-P=hub has it).",
     );
   }
   return {
