@@ -76,6 +76,41 @@ Deno.test("words: ids of 2,000 mixed texts equal the library's, whatever the tok
   assert.equal(compared({ pre_tokenizer: { type: "ByteLevel", add_prefix_space: true } }), 2000);
 });
 
+Deno.test("words: BPE's and Unigram's own tables give the library's ids, ties and unknown characters too", () => {
+  const merges = json.model.merges.map((merge: string | string[]) =>
+    typeof merge === "string" ? merge.split(" ") : merge
+  );
+  assert.equal(compared({ model: { ...json.model, merges } }), 2000);
+  assert.equal(compared({ model: { ...json.model, ignore_merges: true } }), 2000);
+  const pieces = [
+    "▁",
+    "b",
+    "o",
+    "n",
+    "d",
+    "bo",
+    "nd",
+    "on",
+    "▁b",
+    "bond",
+    "▁bond",
+    "a",
+    "1",
+    "2",
+    ".",
+    "5",
+    "2.5",
+    "x",
+    "xx",
+  ];
+  const scores = [-2, -3, -3, -3, -3, -6, -6, -6, -5, -11.5, -13, -3, -4, -4, -4, -4, -12, -2, -4]; // bo+nd ties with b+o+n+d
+  const vocab = [["<unk>", 0], ...pieces.map((piece, i) => [piece, scores[i]])];
+  for (const pre_tokenizer of [{ type: "Metaspace" }, null]) {
+    const model = { type: "Unigram", vocab, unk_id: 0 };
+    assert.ok(compared({ model, pre_tokenizer, added_tokens: [], normalizer: null }) > 1000);
+  }
+});
+
 Deno.test("words: what only the whole library can do is left to it", () => {
   const swallowing = compared({ added_tokens: added({ normalized: false, lstrip: true }) });
   const late = compared({ added_tokens: added({ normalized: true }), normalizer: { type: "NFC" } });

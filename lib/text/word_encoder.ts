@@ -4,6 +4,7 @@ import type { PreTokenizer, Tokenizer as Library } from "@huggingface/tokenizers
 import { boundedMap } from "./bounded_map.ts";
 import type { JsonObject } from "./files.ts";
 import type { TokenizerJson } from "./tokenizer_json.ts";
+import { type WordModel, wordModel } from "./word_models.ts";
 
 /** Words longer than this are seldom met twice. */
 const LONGEST_REMEMBERED = 64;
@@ -25,7 +26,7 @@ export function wordEncoder(
   if (config.remove_space || config.do_lowercase_and_remove_accent) return () => undefined;
   const added = addedTokens(library, json);
   const words = wordSplitter(library);
-  const idsOf = wordIds(library, words.finish);
+  const idsOf = wordIds(library, words.finish, wordModel(json));
   const unknown = library.model!.fuse_unk ? library.model!.unk_token_id : undefined;
 
   /** Appends the ids of a text that holds no added token. */
@@ -103,15 +104,20 @@ function flatStages(stage: Stage | null): Stage[] {
 }
 
 /** A word's ids, remembered. */
-function wordIds(library: Library, finish: (word: string) => string[]): (word: string) => readonly number[] {
+function wordIds(
+  library: Library,
+  finish: (word: string) => string[],
+  fast: WordModel | undefined,
+): (word: string) => readonly number[] {
   const model = library.model!;
   const known = boundedMap<string, readonly number[]>(REMEMBERED);
+  const slow = (tokens: string[]) =>
+    model(tokens).map((token) => (model.tokens_to_ids.get(token) ?? model.unk_token_id) as number);
   return (word) => {
     const found = known.get(word);
     if (found !== undefined) return found;
-    const ids = model(finish(word)).map((token) =>
-      (model.tokens_to_ids.get(token) ?? model.unk_token_id) as number
-    );
+    const tokens = finish(word);
+    const ids = (tokens.length === 1 ? fast?.(tokens[0]) : undefined) ?? slow(tokens);
     if (word.length <= LONGEST_REMEMBERED) known.set(word, ids);
     return ids;
   };
