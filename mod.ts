@@ -8,6 +8,7 @@ export { showUserErrors } from "./lib/report/user_errors.ts";
 export { Dataset, type SplitOptions } from "./lib/data/dataset.ts";
 export type { Row } from "./lib/data/row.ts";
 export { loadDataset, type LoadOptions, streamDataset } from "./lib/data/load.ts";
+export { loadPDF, type Passage, type PDFOptions, type PDFText } from "./lib/data/pdf.ts";
 export { RowStream } from "./lib/data/stream.ts";
 export type { RowKey } from "./lib/data/row.ts";
 export type { SaveOptions } from "./lib/data/write.ts";
