@@ -43,7 +43,8 @@ export {
 export { type LengthLimit, type LengthOptions, type LengthReport, lengthReport } from "./lib/data/lengths.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
 export type { HubDatasetOptions } from "./lib/hub/dataset.ts";
-export { loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
+export { loadEncoding, loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
+export type { EncodingName } from "./lib/text/tiktoken.ts";
 export type { ChatOptions, MarkedChat, Message, ToolCall } from "./lib/text/chat_template.ts";
 export type { Device, Program } from "./lib/engine/device.ts";
 export { type DeviceOptions, openDevice } from "./lib/engine/open.ts";
@@ -83,6 +84,8 @@ export {
   parseConfig,
   type RopeScaling,
 } from "./lib/models/config.ts";
+export type { GenerationConfig } from "./lib/models/generation_config.ts";
+export { freeModel, removeAdapter } from "./lib/models/free.ts";
 export { initModel, type InitOptions } from "./lib/models/init.ts";
 export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
 export { saveModel, type SaveModelOptions } from "./lib/models/save.ts";
@@ -95,15 +98,7 @@ export {
   residentBytes,
 } from "./lib/models/memory.ts";
 export { loadAdapter, type LoadAdapterOptions, saveAdapter, type SaveAdapterOptions } from "./lib/peft.ts";
-export type {
-  Adapter,
-  DenseWeight,
-  GenerationConfig,
-  LoRAConfig,
-  Model,
-  NF4Weight,
-  Weight,
-} from "./lib/models/model.ts";
+export type { Adapter, DenseWeight, LoRAConfig, Model, NF4Weight, Weight } from "./lib/models/model.ts";
 export { dequantizeNF4, type NF4Data, quantizeNF4, type QuantizeOptions } from "./lib/quantize/quantize.ts";
 export { attachLoRA, countTrainable, type LoRAOptions, trainableSummary, useAdapter } from "./lib/lora.ts";
 export { adamW, type AdamWOptions, type Optimizer } from "./lib/train/adamw.ts";

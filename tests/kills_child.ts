@@ -76,6 +76,7 @@ const tellingOptimizer = (inner: Optimizer): Optimizer => ({
   },
   learningRate: () => inner.learningRate(),
   restore: (steps) => inner.restore(steps),
+  free: () => inner.free(),
   async step(gradients, maxGradNorm) {
     phase("optimizer");
     const norm = await inner.step(gradients, maxGradNorm);

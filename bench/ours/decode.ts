@@ -19,6 +19,7 @@ async function timed(maxNewTokens: number): Promise<{ seconds: number; answers: 
   const answers = await generate(model, prompts, {
     maxNewTokens,
     eosTokenIds: [],
+    doSample: false,
     batchSize: prompts.length,
   });
   return { seconds: (performance.now() - began) / 1000, answers };

@@ -7,6 +7,8 @@ import type { Tensor } from "./tensor.ts";
 export interface Program {
   /** Runs on tensors of the same device; the outputs belong to the caller, who frees them. */
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
+  /** Whether a constant that it was compiled with has been overwritten since: then compile anew. */
+  readonly outdated?: boolean;
   /** Frees what the program holds. */
   close(): void;
 }

@@ -17,6 +17,8 @@ export interface KVCache {
   readonly values: Tensor[];
   /** Makes room for `positions`. */
   reserve(positions: number): void;
+  /** One stream's part of a layer, as a cache of its own in the same memory (CPU). */
+  ofStream(layer: number, stream: number): { k: Tensor; v: Tensor };
   /** Copies rows [slots.length, kvHeads * D] of one layer in (CPU). */
   write(layer: number, k: Tensor, v: Tensor, slots: readonly Slot[]): void;
   free(): void;
@@ -68,6 +70,14 @@ export function createCache(device: Device, config: ModelConfig, streams: number
       keys = grown(keys, wider);
       values = grown(values, wider);
       capacity = wider;
+    },
+    ofStream(layer, stream) {
+      const part = ({ dtype, storage }: Tensor): Tensor => {
+        const length = heads * capacity * size;
+        const own = (storage as Float32Array).subarray(stream * length, (stream + 1) * length);
+        return { dtype, shape: [1, heads, capacity, size], storage: own };
+      };
+      return { k: part(keys[layer]), v: part(values[layer]) };
     },
     write(layer, k, v, slots) {
       copy(keys[layer].storage as Float32Array, k.storage as Float32Array, slots);

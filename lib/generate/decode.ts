@@ -4,7 +4,7 @@ import type { Tensor } from "../engine/tensor.ts";
 import type { Model } from "../models/model.ts";
 import { createBatch } from "./batch.ts";
 import type { Slot } from "./cache.ts";
-import { decoderOf, decodeStep, reportApproximation } from "./decoder.ts";
+import { borrowDecoder, decodeStep, reportApproximation } from "./decoder.ts";
 import { createPicker, type PickSettings } from "./pick.ts";
 import { readPrompts } from "./prompts.ts";
 
@@ -27,10 +27,11 @@ export async function* decode(
   const picker = createPicker(batch, longest, settings);
   /** Tokens that were not read back, behind the last that was: the next step still reads it. */
   const pending: Tensor[] = [];
-  let unread = 0;
+  let unread = 0, release = () => {};
   try {
-    let logits = await readPrompts(batch);
-    const decoder = await decoderOf(batch);
+    const borrowed = await borrowDecoder(batch), { decoder } = borrowed;
+    release = borrowed.release;
+    let logits = await readPrompts(batch, decoder);
     await reportApproximation(batch, decoder, logits);
     for (let step = 0; step < maxNewTokens; step++) {
       if (step > 0) {
@@ -48,6 +49,7 @@ export async function* decode(
   } finally {
     device.free(...pending);
     picker.free();
+    release();
     batch.cache.free();
   }
 }

@@ -1,8 +1,11 @@
-// One token of every stream through the whole model. On the CPU the program computes with 8-bit copies of NF4 weights, which
-// are built into it, and says once what that changes.
+// One token of every stream through the whole model. On the CPU the program has weights built in: dense ones laid out for the
+// products, which is exact, and 8-bit copies of NF4 weights, of which it says once what they change.
 import type { Program } from "../engine/device.ts";
-import type { Tensor } from "../engine/tensor.ts";
+import { byteLength, type Tensor } from "../engine/tensor.ts";
 import { firstSeen } from "../models/decoder.ts";
+import { whenFreed } from "../models/free.ts";
+import { freeMemory } from "../models/memory.ts";
+import { headName, type Model } from "../models/model.ts";
 import { tensorsUnder, typesOf } from "../models/parameters.ts";
 import { kinds, type PromptBatch, slotInput, type Tensors, upload } from "./batch.ts";
 import type { Slot } from "./cache.ts";
@@ -12,32 +15,89 @@ export interface Decoder {
   readonly program: Program;
   /** Whether it computes with 8-bit copies of NF4 weights. */
   readonly approximate: boolean;
+  /** Whether it reads prompts too: its weights are exact, and faster than as inputs. */
+  readonly readsPrompts: boolean;
+}
+
+interface Known {
+  readonly decoder: Promise<Decoder>;
+  /** Batches that decode with it. */
+  users: number;
+  /** Closed as soon as nobody uses it. */
+  dropped: boolean;
 }
 
 /** Decoders by what they have built in: the base's weights on the CPU, otherwise only the shapes. */
-const decoders = new WeakMap<object, Map<string, Promise<Decoder>>>();
+const decoders = new WeakMap<object, Map<string, Known>>();
+
+/** The decoder for a batch; `release` it when the batch is done. */
+export async function borrowDecoder(batch: PromptBatch): Promise<{ decoder: Decoder; release(): void }> {
+  const { model, setup } = batch;
+  const hasCopies = model.device.backend === "cpu";
+  const owner = hasCopies ? model.weights : model.device;
+  const known = decoders.get(owner) ?? new Map<string, Known>();
+  if (hasCopies && !decoders.has(owner)) whenFreed(model, () => dropAll(known));
+  decoders.set(owner, known);
+  const key = `${JSON.stringify(setup)} ${kinds(model)}`;
+  if ((await known.get(key)?.decoder)?.program.outdated) dropAll(known);
+  let found = known.get(key);
+  if (!found) {
+    // An adapter more would mean copies more: only the last one's are kept.
+    if (hasCopies) dropAll(known);
+    found = { decoder: makeDecoder(batch), users: 0, dropped: false };
+    known.set(key, found);
+    found.decoder.catch(() => known.delete(key));
+  }
+  const used = found;
+  used.users++;
+  const release = () => {
+    used.users--;
+    closeIfDone(used);
+  };
+  try {
+    return { decoder: await used.decoder, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function dropAll(known: Map<string, Known>): void {
+  const entries = [...known.values()];
+  known.clear();
+  for (const entry of entries) {
+    entry.dropped = true;
+    closeIfDone(entry);
+  }
+}
+
+function closeIfDone({ decoder, users, dropped }: Known): void {
+  if (dropped && users === 0) decoder.then(({ program }) => program.close(), () => {});
+}
+
+async function makeDecoder({ model, setup }: PromptBatch): Promise<Decoder> {
+  const weights = tensorsUnder(model, "");
+  const constants = builtIn(model, weights);
+  const program = await model.device.compile(decodeGraph(setup, typesOf(weights)), { constants });
+  const approximate = Object.keys(constants).some(isQuantisedPart);
+  const readsPrompts = !approximate && Object.keys(constants).length > 0;
+  return { program, approximate, readsPrompts };
+}
 
 const isQuantisedPart = (name: string) => /weight\.(codes|absmax|nested|offset|codebook)/.test(name);
 
-export function decoderOf({ model, setup }: PromptBatch): Promise<Decoder> {
-  const approximate = model.device.backend === "cpu" &&
-    [...model.weights.values()].some(({ kind }) => kind === "nf4");
-  const owner = approximate ? model.weights : model.device;
-  const known = decoders.get(owner) ?? new Map<string, Promise<Decoder>>();
-  decoders.set(owner, known);
-  const key = `${JSON.stringify(setup)} ${kinds(model)}`;
-  const found = known.get(key);
-  if (found) return found;
-  // An adapter more would mean 8-bit copies more: only the last one's are kept.
-  if (approximate) known.clear();
-  const weights = tensorsUnder(model, "");
-  const constants = approximate
-    ? Object.fromEntries(Object.entries(weights).filter(([name]) => isQuantisedPart(name)))
-    : {};
-  const made = model.device.compile(decodeGraph(setup, typesOf(weights)), { constants })
-    .then((program) => ({ program, approximate }));
-  known.set(key, made);
-  return made;
+/** A copy of the dense weights may take so much of the free memory. */
+const shareForCopies = 1 / 4;
+
+/** The weights that a program on the CPU holds in a form of its own. */
+function builtIn(model: Model, weights: Tensors): Tensors {
+  if (model.device.backend !== "cpu") return {};
+  const chosen = (wanted: (name: string) => boolean) =>
+    Object.entries(weights).filter(([name]) => wanted(name));
+  const dense = chosen((name) => /^model\.layers\..*_proj\.weight$/.test(name) || name === headName(model));
+  const bytes = dense.reduce((sum, [, tensor]) => sum + byteLength(tensor), 0);
+  const fits = bytes <= (freeMemory() ?? 0) * shareForCopies;
+  return Object.fromEntries([...chosen(isQuantisedPart), ...(fits ? dense : [])]);
 }
 
 /** The token `ids` of every stream goes to its slot in the cache; returns the logits after it. */
@@ -49,30 +109,34 @@ export async function decodeStep(
 ): Promise<Tensor> {
   const { model, setup, cache } = batch;
   cache.reserve(Math.max(...slots.map(({ position }) => position)) + 1);
-  const inputs = { ...positionInputs(batch, slots), ...slotInput(batch, slots) };
+  const inputs = { ...stepInputs(batch, slots), ...slotInput(batch, slots) };
   const { logits, ...written } = await program.run({ ids, ...inputs, ...lasting(batch) });
   model.device.free(...Object.values(inputs));
-  if (!setup.cacheOnDevice) {
-    for (let layer = 0; layer < model.config.numHiddenLayers; layer++) {
-      cache.write(layer, written[`cacheK.${layer}`], written[`cacheV.${layer}`], slots);
-    }
-    model.device.free(...Object.values(written));
-  }
+  if (!setup.cacheOnDevice) keep(batch, written, slots);
   return logits;
 }
 
+/** Writes new keys and values into the cache (CPU), and frees them. */
+export function keep({ model, cache }: PromptBatch, written: Tensors, slots: readonly Slot[]): void {
+  for (let layer = 0; layer < model.config.numHiddenLayers; layer++) {
+    cache.write(layer, written[`cacheK.${layer}`], written[`cacheV.${layer}`], slots);
+  }
+  model.device.free(...Object.values(written));
+}
+
 /** Each stream sees what the cache holds before its slot, or the window's part of it. */
-function positionInputs(batch: PromptBatch, slots: readonly Slot[]): Tensors {
+function stepInputs(batch: PromptBatch, slots: readonly Slot[]): Tensors {
   const { config } = batch.model;
   const seen = slots.map(({ position }) => [firstSeen(0, position + 1, config), position]);
   return {
     positions: upload(batch, slots.map(({ position }) => position)),
     ranges: upload(batch, seen.flat(), slots.length, 2),
+    last: upload(batch, slots.map((_, stream) => stream)),
   };
 }
 
 /** What stays from token to token: weights, rotary tables, the caches. */
-function lasting({ model, rotary, cache }: PromptBatch): Tensors {
+export function lasting({ model, rotary, cache }: PromptBatch): Tensors {
   const caches = cache.keys.flatMap((keys, layer) => [
     [`cacheK.${layer}`, keys],
     [`cacheV.${layer}`, cache.values[layer]],
@@ -96,7 +160,7 @@ export async function reportApproximation(
   if (!decoder.approximate || reported.has(weights)) return;
   reported.add(weights);
   const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length - 1 }));
-  const inputs = { ids: upload(batch, prompts.map((ids) => ids.at(-1)!)), ...positionInputs(batch, slots) };
+  const inputs = { ids: upload(batch, prompts.map((ids) => ids.at(-1)!)), ...stepInputs(batch, slots) };
   const outputs = await decoder.program.run({ ...inputs, ...lasting(batch) });
   const [exact, other] = await device.read(logits, outputs.logits);
   let largest = 0, squares = 0, reference = 0;

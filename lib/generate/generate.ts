@@ -5,13 +5,21 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { checkIds } from "../train/inspect.ts";
 import { decode } from "./decode.ts";
 
-/** Options of {@linkcode generate} and {@linkcode streamText}, by Transformers' names. */
+/**
+ * Options of {@linkcode generate} and {@linkcode streamText}, by Transformers' names. As there, the model's own
+ * generation_config.json comes before the defaults named here.
+ */
 export interface GenerateOptions {
   /** Default 256. */
   maxNewTokens?: number;
-  /** 0 (default) is greedy: always the likeliest token. Above 0 tokens are drawn from softmax(logits / temperature). */
+  /**
+   * Draw tokens (true), or always take the likeliest (false: greedy). Default: whether `temperature` is above 0; without one
+   * greedy, unless the model's file says otherwise.
+   */
+  doSample?: boolean;
+  /** Tokens are drawn from softmax(logits / temperature); 0 is greedy. Default 1 where tokens are drawn. */
   temperature?: number;
-  /** Draw from the k likeliest tokens only; default 0: from all. */
+  /** Draw from the k likeliest tokens only; default 0: from all (50 where only the model's file says that tokens are drawn). */
   topK?: number;
   /** Draw from the smallest set of tokens with at least this probability; default 1: from all. */
   topP?: number;
@@ -186,11 +194,18 @@ type Settings = Required<Pick<GenerateOptions, "maxNewTokens" | "seed" | "batchS
   signal?: AbortSignal;
 };
 
+/** The caller's options, then the model's own settings, then defaults. */
 function settled(model: Model, options: GenerateOptions): Settings {
-  const { maxNewTokens = 256, temperature = 0, topK = 0, topP = 1, seed = 0, batchSize = 8, signal } =
-    options;
-  const { repetitionPenalty = 1, noRepeatNgramSize = 0, eosTokenIds = model.generation.eosTokenIds } =
-    options;
+  const { generation } = model, { seed = 0, batchSize = 8, signal } = options;
+  const asked = options.doSample ?? (options.temperature === undefined ? undefined : options.temperature > 0);
+  const doSample = asked ?? generation.doSample ?? false;
+  const temperature = options.temperature ?? (doSample ? generation.temperature ?? 1 : 0);
+  const topK = options.topK ?? generation.topK ?? (asked === undefined && doSample ? 50 : 0);
+  const maxNewTokens = options.maxNewTokens ?? generation.maxNewTokens ?? 256;
+  const topP = options.topP ?? generation.topP ?? 1;
+  const repetitionPenalty = options.repetitionPenalty ?? generation.repetitionPenalty ?? 1;
+  const noRepeatNgramSize = options.noRepeatNgramSize ?? generation.noRepeatNgramSize ?? 0;
+  const { eosTokenIds = generation.eosTokenIds } = options;
   const check = (fits: boolean, name: keyof GenerateOptions, wanted: string) => {
     if (!fits) throw new UserError(`${name} is ${options[name]}; it must be ${wanted}.`);
   };
@@ -198,11 +213,12 @@ function settled(model: Model, options: GenerateOptions): Settings {
   check(whole(maxNewTokens, 1), "maxNewTokens", "a whole number of at least 1");
   check(whole(batchSize, 1), "batchSize", "a whole number of at least 1");
   check(temperature >= 0 && temperature < Infinity, "temperature", "at least 0");
+  check(options.doSample !== true || temperature > 0, "temperature", "above 0 where doSample is true");
   check(whole(topK, 0), "topK", "a whole number of at least 0");
   check(topP > 0 && topP <= 1, "topP", "above 0 and at most 1");
   check(repetitionPenalty > 0 && repetitionPenalty < Infinity, "repetitionPenalty", "above 0");
   check(whole(noRepeatNgramSize, 0), "noRepeatNgramSize", "a whole number of at least 0");
   check(whole(seed, -Infinity), "seed", "a whole number");
-  const pick = { temperature, topK, topP, repetitionPenalty, noRepeatNgramSize };
+  const pick = { temperature: doSample ? temperature : 0, topK, topP, repetitionPenalty, noRepeatNgramSize };
   return { maxNewTokens, seed, batchSize, eosTokenIds, signal, pick };
 }

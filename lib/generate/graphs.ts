@@ -1,9 +1,10 @@
 // The graphs of text generation: prompts through the blocks, then one token of every stream at a time over the cache.
-import type { Graph, Type, Value } from "../engine/graph.ts";
+import type { Dim, Graph, Type, Value } from "../engine/graph.ts";
+import { add } from "../engine/ops/add.ts";
 import { appendToken } from "../engine/ops/append_token.ts";
 import { attention } from "../engine/ops/attention.ts";
 import { cachedAttention } from "../engine/ops/cached_attention.ts";
-import { gatherRows } from "../engine/ops/gather_rows.ts";
+import { gatherRows, scatterRows } from "../engine/ops/gather_rows.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { type PickAttributes, pickToken } from "../engine/ops/pick_token.ts";
 import { writeCache } from "../engine/ops/write_cache.ts";
@@ -31,33 +32,41 @@ const rotaryTypes = ({ config }: GenerationSetup, tokens: string): Types => ({
   sin: f32("rotary", config.headDim / 2),
 });
 
-const cacheType = ({ numKeyValueHeads, headDim }: ModelConfig, streams: string): Type =>
+const cacheType = ({ numKeyValueHeads, headDim }: ModelConfig, streams: Dim): Type =>
   f32(streams, numKeyValueHeads, "past", headDim);
 
 const rotationOf = ({ positions, cos, sin }: Values) => ({ positions, cos, sin });
 
-/** x -> y and this layer's keys and values: into the cache at `slots`, or as outputs. */
-export function promptBlockGraph(setup: GenerationSetup, weights: Types): Graph {
+/**
+ * x -> y and this layer's keys and values: into the cache at `slots`, or as outputs. Whole prompts see themselves; a `part`
+ * of one prompt sees also what `pastK` and `pastV` hold of it, where a GPU puts the part's own keys and values too.
+ */
+export function promptBlockGraph(setup: GenerationSetup, weights: Types, part: boolean): Graph {
   const { config, lora, cacheOnDevice } = setup;
-  const cache = cacheType(config, "streams");
+  const cache = cacheType(config, "streams"), past = cacheType(config, 1);
   const types: Types = {
     x: f32("tokens", config.hiddenSize),
     ranges: i32("tokens", 2),
     ...rotaryTypes(setup, "tokens"),
+    ...(part ? { pastK: past, pastV: past } : {}),
     ...(cacheOnDevice ? { slots: i32("tokens"), cacheK: cache, cacheV: cache } : {}),
     ...weights,
   };
-  return trace<Types>(types, (values) => {
+  return trace<Types>(types, (values): Record<string, Value> => {
+    const { ranges, pastK, pastV, positions, slots } = values;
     const layer = symbolicLayer(values, "", lora && { config: lora });
-    const attend = (q: Value, k: Value, v: Value) => attention(q, k, v, values.ranges, headShape(config));
+    const attend = (q: Value, k: Value, v: Value) =>
+      part
+        ? cachedAttention(q, k, v, { k: pastK, v: pastV, ranges }, headShape(config))
+        : attention(q, k, v, ranges, headShape(config));
     const { y, k, v } = decoderBlock(values.x, layer, rotationOf(values), attend, config);
-    const written: Record<string, Value> = cacheOnDevice
-      ? {
-        cacheK: writeCache(values.cacheK, k, values.slots),
-        cacheV: writeCache(values.cacheV, v, values.slots),
-      }
-      : { k, v };
-    return { y, ...written };
+    if (!cacheOnDevice) return { y, k, v };
+    const written = {
+      cacheK: writeCache(values.cacheK, k, slots),
+      cacheV: writeCache(values.cacheV, v, slots),
+    };
+    if (!part) return { y, ...written };
+    return { y, ...written, pastK: writeCache(pastK, k, positions), pastV: writeCache(pastV, v, positions) };
   });
 }
 
@@ -67,26 +76,36 @@ function scores(x: Value, values: Values, { config, table }: GenerationSetup): V
   });
 }
 
-/** x and the rows that end prompts -> logits [streams, vocabulary] */
-export function promptHeadGraph(setup: GenerationSetup, weights: Types): Graph {
-  const types: Types = { x: f32("tokens", setup.config.hiddenSize), last: i32("streams"), ...weights };
-  return trace<Types>(
-    types,
-    (values) => ({ logits: scores(gatherRows(values.x, values.last), values, setup) }),
-  );
+/** Rows `last` of x, which end the prompts of `streams`, become those streams' rows among `ends`. */
+export function promptEndsGraph({ config }: GenerationSetup): Graph {
+  const width = config.hiddenSize;
+  const types = { x: f32("tokens", width), last: i32("n"), streams: i32("n"), ends: f32("all", width) };
+  return trace(types, ({ x, last, streams, ends }) => ({
+    ends: add(ends, scatterRows(gatherRows(x, last), streams, ends)),
+  }));
 }
 
-/** One token of every stream through the whole model: ids and caches -> logits and new keys and values. */
+/** x -> logits */
+export function promptHeadGraph(setup: GenerationSetup, weights: Types): Graph {
+  const types: Types = { x: f32("streams", setup.config.hiddenSize), ...weights };
+  return trace<Types>(types, (values) => ({ logits: scores(values.x, values, setup) }));
+}
+
+/**
+ * Tokens through the whole model: ids and caches -> the logits after tokens `last`, and new keys and values. Either one token
+ * of every stream, or (on the CPU) tokens of prompts: see cachedAttention.
+ */
 export function decodeGraph(setup: GenerationSetup, weights: Types): Graph {
   const { config, lora, cacheOnDevice } = setup;
   const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i);
   const cache = cacheType(config, "streams");
   const caches = layers.flatMap((i): [string, Type][] => [[`cacheK.${i}`, cache], [`cacheV.${i}`, cache]]);
   const types: Types = {
-    ids: i32("streams"),
-    ranges: i32("streams", 2),
-    ...rotaryTypes(setup, "streams"),
-    ...(cacheOnDevice ? { slots: i32("streams") } : {}),
+    ids: i32("tokens"),
+    ranges: i32("tokens", 2),
+    last: i32("ends"),
+    ...rotaryTypes(setup, "tokens"),
+    ...(cacheOnDevice ? { slots: i32("tokens") } : {}),
     ...Object.fromEntries(caches),
     ...weights,
   };
@@ -103,7 +122,7 @@ export function decodeGraph(setup: GenerationSetup, weights: Types): Graph {
       outputs[`cacheV.${i}`] = cacheOnDevice ? writeCache(cacheV, v, values.slots) : v;
       x = y;
     }
-    return { logits: scores(x, values, setup), ...outputs };
+    return { logits: scores(gatherRows(x, values.last), values, setup), ...outputs };
   });
 }
 

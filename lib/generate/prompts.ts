@@ -1,73 +1,149 @@
-// Reading the prompts: all of them at once through the blocks, behind one another and without padding.
+// Reading the prompts, in chunks (chunks.ts): block by block, or through the decoder's program where that has the exact
+// weights built in.
 import type { Tensor } from "../engine/tensor.ts";
-import { firstSeen } from "../models/decoder.ts";
 import { denseTensor, tensorsUnder, typesOf } from "../models/parameters.ts";
 import { embedGraph } from "../train/graphs.ts";
 import { headTensors } from "../train/step.ts";
 import { program, type PromptBatch, slotInput, type Tensors, upload } from "./batch.ts";
-import type { Slot } from "./cache.ts";
-import { promptBlockGraph, promptHeadGraph } from "./graphs.ts";
+import { type Chunk, chunksOf, rangesOf } from "./chunks.ts";
+import { type Decoder, keep, lasting } from "./decoder.ts";
+import { promptBlockGraph, promptEndsGraph, promptHeadGraph } from "./graphs.ts";
 
 /** Fills the cache; returns the logits [streams, vocabulary] after each prompt's last token. */
-export async function readPrompts(batch: PromptBatch): Promise<Tensor> {
-  const { model, prompts, setup, cache } = batch;
-  const starts: number[] = [];
-  prompts.reduce((start, { length }) => (starts.push(start), start + length), 0);
-  const slots = prompts.flatMap((prompt, stream) =>
-    prompt.map((_, position): Slot => ({ stream, position }))
-  );
-  cache.reserve(Math.max(...prompts.map(({ length }) => length)) + 1);
-  const ranges = slots.flatMap(({ stream, position }) => {
-    const end = starts[stream] + position + 1;
-    return [firstSeen(starts[stream], end, model.config), end];
-  });
-  const inputs: Tensors = {
-    positions: upload(batch, slots.map(({ position }) => position)),
-    ranges: upload(batch, ranges, slots.length, 2),
-    ...slotInput(batch, slots),
-  };
-  let x = await embedded(batch);
-  for (let layer = 0; layer < model.config.numHiddenLayers; layer++) {
-    x = await throughBlock(batch, layer, { x, inputs, slots });
+export async function readPrompts(batch: PromptBatch, decoder: Decoder): Promise<Tensor> {
+  const { prompts, cache } = batch;
+  const lengths = prompts.map(({ length }) => length);
+  cache.reserve(Math.max(...lengths) + 1);
+  const chunks = chunksOf(lengths);
+  return await (decoder.readsPrompts ? throughDecoder(batch, decoder, chunks) : throughBlocks(batch, chunks));
+}
+
+/** The whole model as one program, on the CPU. */
+async function throughDecoder(batch: PromptBatch, { program }: Decoder, chunks: Chunk[]): Promise<Tensor> {
+  const { model: { device, config }, prompts, cache } = batch;
+  const all = device.zeros([prompts.length, config.vocabSize], "f32");
+  for (const chunk of chunks) {
+    const { slots, ends } = chunk;
+    // Without an end the first token's logits are computed, as no program takes nothing.
+    const last = ends.length > 0 ? ends.map(({ place }) => place) : [0];
+    const inputs = { ...tokenInputs(batch, chunk, true), last: upload(batch, last) };
+    const own = cache.keys.flatMap((_, layer) => {
+      const { k, v } = cache.ofStream(layer, slots[0].stream);
+      return [[`cacheK.${layer}`, k], [`cacheV.${layer}`, v]];
+    });
+    const { logits, ...written } = await program.run({
+      ...lasting(batch),
+      ...Object.fromEntries(own),
+      ...inputs,
+    });
+    keep(batch, written, slots);
+    ends.forEach(({ stream }, row) => {
+      const from = (logits.storage as Float32Array).subarray(
+        row * config.vocabSize,
+        (row + 1) * config.vocabSize,
+      );
+      (all.storage as Float32Array).set(from, stream * config.vocabSize);
+    });
+    device.free(logits, ...Object.values(inputs));
   }
+  return all;
+}
+
+async function throughBlocks(batch: PromptBatch, chunks: Chunk[]): Promise<Tensor> {
+  const { model, prompts, setup } = batch, { device, config } = model;
+  let ends = device.zeros([prompts.length, config.hiddenSize], "f32");
+  let past: PastOfPrompt | undefined;
+  for (const chunk of chunks) {
+    const { ids, ...inputs } = {
+      ...tokenInputs(batch, chunk, chunk.isPart),
+      ...slotInput(batch, chunk.slots),
+    };
+    if (chunk.isPart && chunk.slots[0].position === 0) {
+      past?.free();
+      past = pastOf(batch, chunk.slots[0].stream);
+    }
+    let x = await embedded(batch, ids);
+    for (let layer = 0; layer < config.numHiddenLayers; layer++) {
+      const seen = chunk.isPart ? past!.layers[layer] : {};
+      x = await throughBlock(batch, layer, { x, inputs: { ...inputs, ...seen }, chunk });
+    }
+    ends = await withEnds(batch, ends, x, chunk);
+    device.free(x, ids, ...Object.values(inputs));
+  }
+  past?.free();
   const head = headTensors(model);
-  const last = upload(batch, prompts.map(({ length }, stream) => starts[stream] + length - 1));
   const headProgram = await program(batch, "prompt head", () => promptHeadGraph(setup, typesOf(head)));
-  const { logits } = await headProgram.run({ x, last, ...head });
-  model.device.free(x, last, ...Object.values(inputs));
+  const { logits } = await headProgram.run({ x: ends, ...head });
+  device.free(ends);
   return logits;
 }
 
-async function embedded(batch: PromptBatch): Promise<Tensor> {
-  const { model, prompts } = batch;
+/** ids, positions and ranges of a chunk's tokens. */
+function tokenInputs(batch: PromptBatch, chunk: Chunk, beforeSelf: boolean) {
+  const { slots } = chunk, { model: { config }, prompts } = batch;
+  return {
+    ids: upload(batch, slots.map(({ stream, position }) => prompts[stream][position])),
+    positions: upload(batch, slots.map(({ position }) => position)),
+    ranges: upload(batch, rangesOf(chunk, config, beforeSelf), slots.length, 2),
+  };
+}
+
+interface PastOfPrompt {
+  readonly layers: readonly Tensors[];
+  free(): void;
+}
+
+/** What a long prompt's parts see of those before: on the CPU the stream's place in the cache, on a GPU a copy of it. */
+function pastOf({ model: { device }, setup, cache }: PromptBatch, stream: number): PastOfPrompt {
+  if (!setup.cacheOnDevice) {
+    const layers = cache.keys.map((_, layer) => {
+      const { k, v } = cache.ofStream(layer, stream);
+      return { pastK: k, pastV: v };
+    });
+    return { layers, free() {} };
+  }
+  const alone = ({ shape, dtype }: Tensor) => device.zeros([1, ...shape.slice(1)], dtype);
+  const layers = cache.keys.map((keys) => ({ pastK: alone(keys), pastV: alone(keys) }));
+  return { layers, free: () => device.free(...layers.flatMap((layer) => Object.values(layer))) };
+}
+
+async function withEnds(batch: PromptBatch, ends: Tensor, x: Tensor, chunk: Chunk): Promise<Tensor> {
+  if (chunk.ends.length === 0) return ends;
+  const last = upload(batch, chunk.ends.map(({ place }) => place));
+  const streams = upload(batch, chunk.ends.map(({ stream }) => stream));
+  const take = await program(batch, "prompt ends", () => promptEndsGraph(batch.setup));
+  const outputs = await take.run({ x, last, streams, ends });
+  batch.model.device.free(ends, last, streams);
+  return outputs.ends;
+}
+
+async function embedded(batch: PromptBatch, inputIds: Tensor): Promise<Tensor> {
+  const { model } = batch;
   const table = denseTensor(model, "model.embed_tokens.weight");
   const embed = await program(batch, "prompt embed", () => embedGraph(model.config, table));
-  const inputIds = upload(batch, prompts.flat());
-  const { x } = await embed.run({ inputIds, table });
-  model.device.free(inputIds);
-  return x;
+  return (await embed.run({ inputIds, table })).x;
 }
 
 /** x through one block, whose keys and values go into the cache; frees x. */
 async function throughBlock(
   batch: PromptBatch,
   layer: number,
-  { x, inputs, slots }: { x: Tensor; inputs: Tensors; slots: readonly Slot[] },
+  { x, inputs, chunk }: { x: Tensor; inputs: Tensors; chunk: Chunk },
 ): Promise<Tensor> {
   const { model, setup, rotary, cache } = batch;
   const weights = tensorsUnder(model, `model.layers.${layer}.`);
   const signature = Object.entries(weights).map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape}`);
   const block = await program(
     batch,
-    `prompt block ${signature}`,
-    () => promptBlockGraph(setup, typesOf(weights)),
+    `prompt ${chunk.isPart ? "part" : "block"} ${signature}`,
+    () => promptBlockGraph(setup, typesOf(weights), chunk.isPart),
   );
   const caches: Tensors = setup.cacheOnDevice
     ? { cacheK: cache.keys[layer], cacheV: cache.values[layer] }
     : {};
   const { y, k, v } = await block.run({ x, ...rotary, ...inputs, ...caches, ...weights });
   if (!setup.cacheOnDevice) {
-    cache.write(layer, k, v, slots);
+    cache.write(layer, k, v, chunk.slots);
     model.device.free(k, v);
   }
   model.device.free(x);

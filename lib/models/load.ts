@@ -10,10 +10,11 @@ import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
 import { type HubOptions, modelSource } from "../hub/model.ts";
 import { readOptionalJson } from "../text/files.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
 import { type ModelConfig, parameterShapes, parseConfig } from "./config.ts";
 import { checkMemory } from "./memory.ts";
-import type { GenerationConfig, Model, Weight } from "./model.ts";
+import { loadGenerationConfig } from "./generation_config.ts";
+import type { Model, Weight } from "./model.ts";
 
 /** Options of {@linkcode loadModel}. */
 export interface LoadModelOptions extends HubOptions {
@@ -186,19 +187,4 @@ function halfBits(bytes: Uint8Array<ArrayBuffer>, dtype: string): Uint16Array | 
   if (dtype !== "BF16") return undefined;
   const numbers = toFloat32(bytes, dtype);
   return numbers.every((value) => Math.abs(value) <= 65504) ? bits(toFloat16(numbers)) : undefined;
-}
-
-async function loadGenerationConfig(
-  folder: string,
-  config: ModelConfig,
-  tokenizer?: Tokenizer,
-): Promise<GenerationConfig> {
-  const json = await readOptionalJson(join(folder, "generation_config.json")) ?? {};
-  const ids = (value: unknown): number[] => [value].flat().filter((id): id is number => Number.isInteger(id));
-  const ends = ids(json.eos_token_id).length ? ids(json.eos_token_id) : config.eosTokenIds;
-  return {
-    eosTokenIds: [...new Set([...ends, ...tokenizer?.eosIds ?? []])],
-    bosTokenId: ids(json.bos_token_id)[0] ?? config.bosTokenId,
-    padTokenId: ids(json.pad_token_id)[0] ?? config.padTokenId,
-  };
 }

@@ -241,7 +241,7 @@ export function chooseBatchSize(
 }
 
 /** Undefined where the system may not be asked (--allow-sys). */
-function freeMemory(): number | undefined {
+export function freeMemory(): number | undefined {
   try {
     return globalThis.Deno?.systemMemoryInfo().available ?? freemem();
   } catch {

@@ -3,6 +3,7 @@ import type { Device } from "../engine/device.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { ModelConfig } from "./config.ts";
+import type { GenerationConfig } from "./generation_config.ts";
 
 /** A weight in f32 or f16. */
 export interface DenseWeight {
@@ -56,16 +57,6 @@ export interface Adapter {
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
-/** The token ids that generation_config.json names; its sampling settings are not taken over: `generate` is greedy unless told. */
-export interface GenerationConfig {
-  /** Every token that ends an answer. */
-  readonly eosTokenIds: readonly number[];
-  /** Begins a text. */
-  readonly bosTokenId?: number;
-  /** Fills up; never used here to tell padding. */
-  readonly padTokenId?: number;
-}
-
 /** A language model on a device. Functions that change a model return a new one which shares the weights. */
 export interface Model {
   /** The folder or id that it was loaded from. */
@@ -78,7 +69,7 @@ export interface Model {
   readonly weights: ReadonlyMap<string, Weight>;
   /** Absent where the folder has none. */
   readonly tokenizer?: Tokenizer;
-  /** How answers end. */
+  /** How answers end and are drawn. */
   readonly generation: GenerationConfig;
   /** Adapters by name, all over the same base. */
   readonly adapters: ReadonlyMap<string, Adapter>;

@@ -6,6 +6,7 @@ import { exists } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
 import { toFloat16, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
 import type { ModelConfig } from "./config.ts";
+import { generationConfigJson } from "./generation_config.ts";
 import type { Model } from "./model.ts";
 
 /** Options of {@linkcode saveModel}. */
@@ -52,11 +53,7 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
   await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" }, { overwrite });
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   await writeFileAtomic(join(folder, "config.json"), json(configJson(model, dtype)));
-  const { bosTokenId, padTokenId, eosTokenIds } = model.generation;
-  await writeFileAtomic(
-    join(folder, "generation_config.json"),
-    json({ bos_token_id: bosTokenId, eos_token_id: eosTokenIds, pad_token_id: padTokenId }),
-  );
+  await writeFileAtomic(join(folder, "generation_config.json"), json(generationConfigJson(model.generation)));
 }
 
 /** Weights in shards would be hidden by the new file, a configuration replaced. */

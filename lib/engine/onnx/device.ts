@@ -22,6 +22,8 @@ export async function openCPU(
   }
   await loadOnnxRuntime();
   const live = new Set<TypedArray | GPUBuffer>();
+  /** Programs that hold a copy of a tensor's content. */
+  const copies = new WeakMap<TypedArray | GPUBuffer, Set<{ outdated: boolean }>>();
   let bytes = 0, peak = 0;
   const own = (tensor: Tensor): Tensor => {
     if (!live.has(tensor.storage)) {
@@ -45,6 +47,7 @@ export async function openCPU(
     zeros: (shape, dtype) => own({ dtype, shape, storage: allocate(dtype, elementCount(shape)) }),
     update(tensor, data) {
       (tensor.storage as Float32Array).set(data as Float32Array);
+      copies.get(tensor.storage)?.forEach((copy) => copy.outdated = true);
     },
     read: (...tensors) => Promise.resolve(tensors.map((tensor) => tensor.storage as TypedArray)),
     free(...tensors) {
@@ -53,8 +56,15 @@ export async function openCPU(
       }
     },
     async compile(graph, options = {}) {
+      const copy = { outdated: false };
+      for (const { storage } of Object.values(options.constants ?? {})) {
+        copies.set(storage, (copies.get(storage) ?? new Set()).add(copy));
+      }
       const program = await compileOnnx(graph, { threads, ...options });
       return {
+        get outdated() {
+          return copy.outdated;
+        },
         async run(inputs) {
           const outputs = await program.run(inputs);
           for (const tensor of Object.values(outputs)) own(tensor);

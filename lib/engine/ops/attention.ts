@@ -4,7 +4,7 @@
 // in a Loop over chunks of queries that reads only the keys which the chunk can see.
 import { attention as attentionOnGpu } from "../../../kernels/attention.ts";
 import { attentionGrad as attentionGradOnGpu } from "../../../kernels/attention_grad.ts";
-import { apply, type Node, type OpDefinition, type Type, type Value } from "../graph.ts";
+import { apply, type OpDefinition, type Type, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
 import { causalRanges, integers, normal } from "./sample.ts";

@@ -10,7 +10,7 @@ export const gatherRowsOp: OpDefinition<Record<string, never>> = {
     const [, width] = expectType("gatherRows", "x", x, "f32", 2);
     return [{ dtype: "f32", shape: [expectType("gatherRows", "index", index, "i32", 1)[0], width] }];
   },
-  gradient: ({ inputs: [x, index] }, [dy]) => [apply(scatterRowsOp, [dy!, index, x], {})[0], undefined],
+  gradient: ({ inputs: [x, index] }, [dy]) => [scatterRows(dy!, index, x), undefined],
   onnx: (context, inputs) => [context.node("Gather", inputs)],
   webgpu: gatherRowsOnGpu,
   samples: [{ inputs: [normal(1, 6, 5), integers([4, 0, 5])], attributes: {}, differentiate: [0] }],
@@ -41,3 +41,6 @@ export const scatterRowsOp: OpDefinition<Record<string, never>> = {
 };
 
 export const gatherRows = (x: Value, index: Value): Value => apply(gatherRowsOp, [x, index], {})[0];
+
+export const scatterRows = (x: Value, index: Value, like: Value): Value =>
+  apply(scatterRowsOp, [x, index, like], {})[0];
