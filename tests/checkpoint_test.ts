@@ -9,6 +9,7 @@ import { loadModel } from "../lib/models/load.ts";
 import { chooseCheckpointing } from "../lib/models/memory.ts";
 import { trainableParameters } from "../lib/models/model.ts";
 import { loadAdapter } from "../lib/peft.ts";
+import { readRunLog } from "../lib/report/run_log.ts";
 import { adamW } from "../lib/train/adamw.ts";
 import { readState, resumeTraining, saveCheckpoint } from "../lib/train/checkpoint.ts";
 import { trainEpoch } from "../lib/train/epoch.ts";
@@ -297,14 +298,15 @@ async function rewrite(path: string, change: Change): Promise<void> {
 
 Deno.test("only leftovers of our own are cleared away, and one process at a time has the folder", async () => {
   await inFolder(async (out) => {
-    const left = [".checkpoint-3.0a1b2c3d.tmp", ".checkpoint-12.ffffffff.tmp"];
+    const left = [".checkpoint-3.0a1b2c3d.tmp", ".checkpoint-12.ffffffff.tmp", "log.jsonl.0a1b2c3d.tmp"];
     const foreign = [
       ".checkpoint-3.tmp",
       ".checkpoint-x.0a1b2c3d.tmp",
       ".notes.0a1b2c3d.tmp",
       "checkpoint-old",
     ];
-    for (const name of [...left, ...foreign]) await Deno.mkdir(join(out, name));
+    for (const name of [...left.slice(0, 2), ...foreign]) await Deno.mkdir(join(out, name));
+    await Deno.writeTextFile(join(out, left[2]), "{}");
     await Deno.writeTextFile(join(out, left[0], "adapter_model.safetensors"), "half");
     await Deno.writeTextFile(join(out, ".checkpoint-4.0a1b2c3d.tmp"), "a file");
     await run(start(base), { out, maxSteps: 2 });
@@ -328,7 +330,20 @@ Deno.test("resume: true, auto, a path, and what they refuse", async () => {
       go = (options: Parameters<typeof run>[1]) => run(start(base), { out, ...options });
     await refused("nothing there", () => go({ resume: true }), /out holds no checkpoint to go on from/);
     await refused("no folder", () => run(start(base), { resume: true }), /resume needs `out`/);
+    const broken = { ...heldOut, [Symbol.iterator]: () => assert.fail("a crash") };
+    await assert.rejects(go({ resume: "auto", heldOut: broken, evalSteps: 1 }), /a crash/);
+    for (const name of checkpoints(out)) await Deno.remove(join(out, name), { recursive: true });
+    await refused("a log without a checkpoint", () => go({}), /log\.jsonl holds the log/);
     assert.equal((await go({ resume: "auto", maxSteps: 2, saveSteps: 1 })).steps, 2);
+    assert.deepEqual((await readRunLog(join(out, "log.jsonl"))).map(({ step }) => step), [
+      0,
+      0,
+      1,
+      1,
+      2,
+      2,
+      2,
+    ]);
     await refused("not asked for", () => go({}), /already holds checkpoint-2: go on from it with resume/);
     await refused(
       "an older one",

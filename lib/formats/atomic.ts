@@ -84,8 +84,8 @@ async function refuseExisting(path: string): Promise<void> {
   }
 }
 
-/** The temporary names of {@linkcode writeFolder} and {@linkcode removeFolder}: whatever else lies there is not touched. */
-const LEFTOVER = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
+/** A temporary name, of a file or (with a dot before it) a folder: whatever else lies there is not touched. */
+const LEFTOVER = /^(\.?)(.+)\.[0-9a-f]{8}\.tmp$/;
 
 const temporaryName = (folder: string): string =>
   join(dirname(folder), `.${basename(folder)}.${crypto.randomUUID().slice(0, 8)}.tmp`);
@@ -126,14 +126,13 @@ export async function removeFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes what {@linkcode writeFolder} and {@linkcode removeFolder} left when they were killed, for names that `ours` knows. */
+/** Removes what the functions here left when they were killed, for targets whose names `ours` knows. */
 export async function removeLeftovers(parent: string, ours: (name: string) => boolean): Promise<void> {
   try {
     for (const { name, isDirectory } of await Array.fromAsync(Deno.readDir(parent))) {
-      const target = LEFTOVER.exec(name)?.[1];
-      if (isDirectory && target !== undefined && ours(target)) {
-        await Deno.remove(join(parent, name), { recursive: true });
-      }
+      const [, dot, target] = LEFTOVER.exec(name) ?? [];
+      if (target === undefined || !ours(target) || isDirectory !== (dot === ".")) continue;
+      await Deno.remove(join(parent, name), { recursive: true });
     }
   } catch (error) {
     throw fileError(error, parent, "write");

@@ -6,6 +6,9 @@ import { fileError } from "../formats/file_error.ts";
 
 const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 
+/** The log's name in the folder. */
+export const LOG = "log.jsonl";
+
 export const checkpointPath = (out: string, step: number): string => join(out, `checkpoint-${step}`);
 
 /** Makes the folder, takes it for this process, and clears away what a killed run left half written. */
@@ -20,7 +23,7 @@ export async function openRunFolder(out: string): Promise<{ close(): void }> {
   // The system gives the lock back when a process ends in whatever way. A file system without locks is taken on trust.
   if (await lock.tryLock(true).catch(() => true)) {
     try {
-      await removeLeftovers(out, (name) => CHECKPOINT.test(name));
+      await removeLeftovers(out, (name) => name === LOG || CHECKPOINT.test(name));
       return { close: () => lock.close() };
     } catch (error) {
       lock.close();
@@ -70,7 +73,9 @@ export async function findStart(
     return resume;
   }
   if (newest === undefined) {
-    if (resume === true) throw new UserError(`${out} holds no checkpoint to go on from: leave resume away.`);
+    if (resume === true) {
+      throw new UserError(`${out} holds no checkpoint to go on from: resume "auto" begins anew then.`);
+    }
     return undefined;
   }
   if (resume) return checkpointPath(out, newest);

@@ -10,7 +10,7 @@ import { openRunLog, type RunLog } from "../report/run_log.ts";
 import { resumeTraining } from "./checkpoint.ts";
 import { batchesFingerprint, checkSame } from "./fingerprint.ts";
 import { inOrder } from "./optimizer_step.ts";
-import { findStart } from "./run_folder.ts";
+import { findStart, LOG } from "./run_folder.ts";
 import type { Plan, RunOptions } from "./run_options.ts";
 import { newState, type TrainingState } from "./state.ts";
 
@@ -68,13 +68,14 @@ function largestBatch(batches: Batches | readonly Batch[]): number {
 
 /** The log that the options ask for, with its first line. */
 export async function openLog(
-  { out, log: path = out && join(out, "log.jsonl"), tensorBoard, gradientAccumulationSteps = 1 }: RunOptions,
+  { out, log: path = out && join(out, LOG), tensorBoard, resume, gradientAccumulationSteps = 1 }: RunOptions,
   { total }: Plan,
   { step, seed }: TrainingState,
   checkpoint: string | undefined,
 ): Promise<RunLog | undefined> {
   if (path === undefined) return undefined;
-  const log = await openRunLog(path, { tensorBoard, resumeAt: checkpoint ? step : undefined });
+  // A run that was killed before its first checkpoint has left a log too.
+  const log = await openRunLog(path, { tensorBoard, resumeAt: resume ? step : undefined });
   const entry = { step, time: now(), total, seed, gradientAccumulationSteps };
   log.write(checkpoint ? { kind: "resume", ...entry, from: checkpoint } : { kind: "start", ...entry });
   return log;
