@@ -1,4 +1,5 @@
 // Our side of bench/tokenize.ts: rows from a JSONL file, rendered, tokenized and packed; nothing but the tokens stays in memory.
+import process from "node:process";
 import { type Batches, financeQA, loadTokenizer, packBatches, processMemory, type Row } from "../../mod.ts";
 import { parseArgs } from "../sides.ts";
 
@@ -18,7 +19,7 @@ function* lines(path: string): Generator<Row> {
 
 const tokenizer = await loadTokenizer(folder!);
 const before = processMemory().rss;
-const started = performance.now();
+const started = performance.now(), cpu = process.cpuUsage();
 const batches: Batches = packBatches(lines(rows!), {
   tokenizer,
   prompt: financeQA,
@@ -26,6 +27,7 @@ const batches: Batches = packBatches(lines(rows!), {
   cache,
 });
 const seconds = (performance.now() - started) / 1000;
+const used = process.cpuUsage(cpu);
 const { rss, peak } = processMemory();
 let sum = 0;
 for (const { inputIds } of batches.examples) {
@@ -33,6 +35,7 @@ for (const { inputIds } of batches.examples) {
 }
 console.log(JSON.stringify({
   seconds,
+  cpuSeconds: (used.user + used.system) / 1e6,
   rows: batches.rows,
   tokens: batches.tokens - batches.rows * (tokenizer!.addsBos ? 2 : 1),
   residentBytes: rss,

@@ -136,13 +136,9 @@ function splitWords(preTokenizer: unknown, model: JsonObject): unknown {
 
 /** The ASCII characters that no merge is about, for a class of characters in a pattern. */
 function unmergedAscii(merges: (string | [string, string])[]): string {
-  const merged = new Set<string>();
-  for (const merge of merges) {
-    const sides = typeof merge === "string" ? merge.split(" ", 2) : merge;
-    for (const side of sides) for (const character of side) merged.add(character);
-  }
+  const merged = merges.flat().join("");
   const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
-  return ascii.filter((character) => !merged.has(character)).map((character) =>
+  return ascii.filter((character) => !merged.includes(character)).map((character) =>
     `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
   ).join("");
 }

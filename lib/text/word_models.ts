@@ -70,28 +70,49 @@ function bpeModel(
 
 /** The pieces with the highest sum of scores; of equal ones the longest last piece. */
 function unigramModel(vocab: [string, number][], unknown: number | null): WordModel {
-  const ids = new Map<string, number>();
-  vocab.forEach(([piece], id) => {
-    if (id !== unknown) ids.set(piece, id);
-  });
-  const longest = vocab.reduce((most, [piece]) => Math.max(most, piece.length), 0);
+  const { child, idAt } = trieOf(vocab, unknown);
   return (word) => {
     if (word.length > LONGEST || /[\ud800-\udfff]/.test(word)) return undefined;
     const best = new Float64Array(word.length + 1).fill(-Infinity);
     const from = new Int32Array(word.length + 1), piece = new Int32Array(word.length + 1);
     best[0] = 0;
     for (let start = 0; start < word.length; start++) {
-      if (!ids.has(word[start])) return undefined; // an unknown character may have the best score of all
-      for (let end = start + 1; end <= word.length && end - start <= longest; end++) {
-        const id = ids.get(word.slice(start, end));
-        if (id === undefined) continue;
-        const score = best[start] + vocab[id][1];
+      let node: number | undefined = 0;
+      for (let end = start + 1; end <= word.length; end++) {
+        node = child(node, word.charCodeAt(end - 1));
+        const id = node === undefined ? -1 : idAt[node];
+        if (id < 0 && end === start + 1) return undefined; // an unknown character may have the best score of all
+        if (node === undefined) break;
+        const score = id < 0 ? -Infinity : best[start] + vocab[id][1];
         if (score <= best[end]) continue;
-        [best[end], from[end], piece[end]] = [score, start, id];
+        best[end] = score;
+        from[end] = start;
+        piece[end] = id;
       }
     }
     const found: number[] = [];
     for (let end = word.length; end > 0; end = from[end]) found.push(piece[end]);
     return found.reverse();
   };
+}
+
+/** The pieces as a tree of characters: `idAt` is -1 where no piece ends. */
+function trieOf(vocab: [string, number][], unknown: number | null): {
+  child: (node: number, code: number) => number | undefined;
+  idAt: number[];
+} {
+  const children = new Map<number, number>();
+  const idAt = [-1];
+  vocab.forEach(([piece], id) => {
+    if (id === unknown) return;
+    let node = 0;
+    for (let i = 0; i < piece.length; i++) {
+      const key = node * 2 ** 16 + piece.charCodeAt(i);
+      const next = children.get(key) ?? idAt.push(-1) - 1;
+      children.set(key, next);
+      node = next;
+    }
+    idAt[node] = id;
+  });
+  return { child: (node, code) => children.get(node * 2 ** 16 + code), idAt };
 }
