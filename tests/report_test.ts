@@ -1,9 +1,12 @@
 // Progress lines, tables, formats and memory: exact texts, from a clock and an output of the tests' own.
 import assert from "node:assert/strict";
+import { join } from "@std/path";
+import type { Model } from "../lib/models/model.ts";
 import { formatBytes, formatDuration, formatNumber } from "../lib/report/format.ts";
 import { processMemory } from "../lib/report/memory.ts";
 import { type ProgressLine, progressLine } from "../lib/report/progress.ts";
 import { markdownTable } from "../lib/report/table.ts";
+import { createMeter, type PendingStep, type StepReport } from "../lib/train/optimizer_step.ts";
 
 /** A progress line on a recorded output; memory, which differs from run to run, is written as "M". */
 function recorded(isTerminal: boolean, options: { total: number; quiet?: boolean; columns?: number }) {
@@ -115,4 +118,81 @@ Deno.test("memory counts what is touched, and its peak does not fall", () => {
   assert.equal(block[63e6], 1);
   assert.ok(held.rss - before.rss > 50e6 && held.rss - before.rss < 500e6, `${held.rss - before.rss}`);
   assert.ok(held.peak >= held.rss && processMemory().peak >= held.peak);
+});
+
+Deno.test({
+  name: "memory is what Linux says of the process: VmRSS, and VmHWM as its peak",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const script = `
+      import { processMemory } from "./lib/report/memory.ts";
+      let block = new Uint8Array(200e6).fill(1);
+      block = new Uint8Array(1);
+      const { rss, peak } = processMemory();
+      const status = Deno.readTextFileSync("/proc/self/status");
+      const of = (name) => Number(status.match(name + ":\\\\s+(\\\\d+) kB")[1]) * 1024;
+      console.log(JSON.stringify({ rss, peak, VmRSS: of("VmRSS"), VmHWM: of("VmHWM") }));`;
+    const args = ["eval", "--ext=ts", script], cwd = join(import.meta.dirname!, "..");
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd }).output();
+    assert.ok(stdout.length > 0, new TextDecoder().decode(stderr));
+    const { rss, peak, VmRSS, VmHWM } = JSON.parse(new TextDecoder().decode(stdout));
+    assert.ok(Math.abs(rss - VmRSS) < 4e6, `${rss} and ${VmRSS}`);
+    // A process of a larger parent starts with the parent's mark, which is not its own.
+    assert.ok(Math.abs(peak - VmHWM) < 4e6 || peak < VmHWM, `${peak} and ${VmHWM}`);
+    assert.ok(peak > 200e6);
+  },
+});
+
+Deno.test("tokens a second are real tokens over the time of training: evaluations and saves do not count", async () => {
+  const real = performance.now.bind(performance), clock = { ms: 0 };
+  const device = {
+    backend: "cpu",
+    read: (...tensors: { storage: Float32Array }[]) => Promise.resolve(tensors.map(({ storage }) => storage)),
+    free() {},
+  };
+  const shown: number[] = [], reports: StepReport[] = [];
+  const line: ProgressLine = {
+    update: ({ tokensPerSecond }) => void shown.push(tokensPerSecond!),
+    finish() {},
+  };
+  // Two batches of 60 and 40 real tokens, whatever their padding.
+  const step = (step: number) => ({
+    step,
+    learningRate: 1e-3,
+    targets: 4,
+    group: [{ tokens: 60, inputIds: { length: 512 } }, { tokens: 40, inputIds: { length: 512 } }],
+    loss: { storage: Float32Array.of(8) },
+    normSquared: { storage: Float32Array.of(9) },
+  } as unknown as PendingStep);
+  performance.now = () => clock.ms;
+  try {
+    const meter = createMeter({ device } as unknown as Model, {
+      line,
+      onStep: (report) => reports.push(report),
+    });
+    clock.ms = 2000;
+    await meter.add(step(1));
+    await meter.aside(() => Promise.resolve(void (clock.ms += 60_000)));
+    clock.ms += 2000;
+    await meter.add(step(2));
+    clock.ms += 6000;
+    await meter.add(step(3));
+    assert.deepEqual(shown, [50, 50, 30]);
+    assert.deepEqual([meter.tokensPerSecond(), meter.seconds()], [30, 10]);
+    const expected = { loss: 2, gradNorm: 3, learningRate: 1e-3, tokens: 100 };
+    assert.deepEqual(reports[2], { step: 3, ...expected });
+  } finally {
+    performance.now = real;
+  }
+});
+
+Deno.test("what an update leaves out stays on the line", () => {
+  const { written, clock, line } = recorded(false, { total: 10 });
+  line.update({ step: 1, loss: 2, tokensPerSecond: 10 });
+  clock.ms = 6000;
+  line.update({ step: 2, "held-out loss": "1.5000" });
+  assert.equal(
+    written[1],
+    "training 2/10 · 48 s left · loss 2.0000 · 10 tokens/s · M · held-out loss 1.5000\n",
+  );
 });

@@ -15,10 +15,11 @@ const markAtStart = kernelMark();
 let highestSeen = 0;
 
 /**
- * Resident memory of this process in bytes, now and at its highest; native libraries and WebAssembly are in it, GPU
- * memory is not. Needs no permission.
+ * Resident memory of this process in bytes, now and at its highest, as the system's own tools show it: with native libraries
+ * and WebAssembly, and with the pages of program and libraries that other processes share (110 MB once onnxruntime is
+ * loaded); GPU memory and what is swapped out are not in it. Needs no permission.
  *
- * `peak` is the kernel's own high-water mark (getrusage), which misses nothing between calls. Where that mark is
+ * `peak` is the kernel's own high-water mark (getrusage; on Linux VmHWM), which misses nothing between calls. Where that mark is
  * another's (the process that launched this one was larger) or is not kept, it is the highest `rss` that calls of this
  * function have seen: a lower bound.
  *
