@@ -4,6 +4,7 @@ import { UserError } from "./errors.ts";
 import { checkedConfig } from "./lora.ts";
 import { linearModules, type ModelConfig } from "./models/config.ts";
 import type { LoRAConfig } from "./models/model.ts";
+import { fullMatcher } from "./python_regex.ts";
 import type { JsonObject } from "./text/files.ts";
 
 /** Fields that are read, each with its own check. */
@@ -159,12 +160,20 @@ function nameMatcher(value: unknown, field: string, fail: Fail): (module: string
       `${field} must be a list of module names or a regular expression, not ${JSON.stringify(value)}.`,
     );
   }
-  try {
-    const pattern = new RegExp(`^(?:${value})$`, "u");
-    return (module) => pattern.test(module);
-  } catch {
-    throw fail(`${field} is ${JSON.stringify(value)}, a regular expression that cannot be read here.`);
-  }
+  const checked = <R>(run: () => R): R => {
+    try {
+      return run();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw fail(
+        `${field} is ${
+          JSON.stringify(value)
+        }, a regular expression that cannot be read here: ${error.message}.`,
+      );
+    }
+  };
+  const matcher = checked(() => fullMatcher(value));
+  return (module) => checked(() => matcher(module));
 }
 
 /** layers_to_transform: only these layers. */

@@ -3,6 +3,7 @@
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { isObject, type JsonObject, readOptionalText } from "./files.ts";
+import { templateCompiler } from "./jinja.ts";
 
 /** One turn of a conversation. */
 export interface Message {
@@ -80,15 +81,15 @@ export async function chatRenderer(
   tokens: Record<string, string | undefined>,
   source: string,
 ): Promise<ChatRenderer> {
-  const { Template } = await import("@huggingface/jinja");
+  const compile = await templateCompiler();
   const renderer = (jinja: string) => {
-    let compiled: InstanceType<typeof Template> | undefined;
+    let compiled: ReturnType<typeof compile> | undefined;
     return (messages: Message[], options: ChatOptions = {}): string => {
       const { addGenerationPrompt = false, tools } = options;
       const given = { ...tokens, messages, ...tools && { tools }, fixed_date: fixedDate };
       try {
-        compiled ??= new Template(jinja.replaceAll("strftime_now", "fixed_date")); // only now: a broken template must not hinder those who never chat
-        return compiled.render({ ...given, add_generation_prompt: addGenerationPrompt });
+        compiled ??= compile(jinja.replaceAll("strftime_now", "fixed_date")); // only now: a broken template must not hinder those who never chat
+        return compiled({ ...given, add_generation_prompt: addGenerationPrompt });
       } catch (error) {
         throw new UserError(
           `${source}: the chat template refused these messages: ${(error as Error).message}`,
