@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { readCsv } from "../lib/data/csv.ts";
-import { splitOf } from "../lib/data/files.ts";
 import { readJson } from "../lib/data/json.ts";
 import { loadDataset, type LoadOptions } from "../lib/data/load.ts";
 import { decodeText } from "../lib/data/text.ts";
+import { referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";
 
 const folder = await Deno.makeTempDir();
@@ -199,26 +199,27 @@ Deno.test("gzip: of every kind, of several members, known by its bytes; damage a
 
 Deno.test("folders: nested files in the order of their names, a split by whole words, never mixed unasked", async () => {
   const name = (path: string) => file(`set/${path}`, `{"from":"${path}"}\n`);
-  const paths = ["data/train-00000-of-00002.jsonl", "data/train-00001-of-00002.jsonl", "validation/a.jsonl"];
-  for (const path of [...paths, "my_test.jsonl", ".hidden/train.jsonl", "__pycache__/x.jsonl"]) {
-    await name(path);
+  const paths = ["more/train-1.jsonl", "more/train-2.jsonl", "my_test.jsonl", "train.csv", "valid.jsonl"];
+  for (const path of [...paths, ".hidden/train.jsonl", "__pycache__/x.jsonl"]) {
+    if (path.endsWith(".csv")) await file(`set/${path}`, `from\n${path}\n`);
+    else await name(path);
   }
   await file("set/dataset_info.json", "{}");
   await file("set/README.md", "no rows");
   const load = async (options?: LoadOptions) =>
     (await loadDataset(`${folder}/set`, options)).map((row) => row.from).toArray();
-  assert.deepEqual(await load({ split: "train" }), paths.slice(0, 2));
-  assert.deepEqual(await load({ split: "dev" }), [paths[2]]);
+  assert.deepEqual(await load({ split: "train" }), ["more/train-1.jsonl", "more/train-2.jsonl", "train.csv"]);
+  assert.deepEqual(await load({ split: "validation" }), ["valid.jsonl"]);
   assert.deepEqual(await load({ split: "test" }), ["my_test.jsonl"]);
-  assert.deepEqual(await load({ split: "all" }), [...paths.slice(0, 2), "my_test.jsonl", paths[2]]);
-  await refused("no split", () => load(), /holds several splits \(train, test, validation\): say which/);
+  assert.deepEqual(await load({ split: "all" }), paths);
+  await refused("no split", () => load(), /holds several splits \(train, validation, test\): say which/);
   await refused("another", () => load({ split: "extra" }), /no file of the split "extra"; found: train, /);
-  assert.deepEqual(["contest.csv", "retrained/x.csv", "eval.csv", "Val/3.csv"].map(splitOf), [
-    undefined,
-    undefined,
-    "test",
-    "validation",
-  ]);
+  const matched = await loadDataset(`${folder}/set/**/*.jsonl`, { split: "train" });
+  assert.equal(matched.length, 2);
+  await file("plain/contest.jsonl", '{"a":1}');
+  await file("plain/retrained.jsonl", '{"a":2}');
+  assert.equal((await loadDataset(`${folder}/plain`)).length, 2);
+  assert.equal((await loadDataset(`${folder}/plain`, { split: "train" })).length, 2);
   await file("texts/b.txt", "two");
   await file("texts/a.txt", "one");
   assert.deepEqual((await loadDataset(`${folder}/texts`)).map((row) => row.text).toArray(), ["one", "two"]);
@@ -244,6 +245,7 @@ Deno.test("globs: matches in the order of their names", async () => {
 });
 
 Deno.test("URLs: by ending or content type, through redirects; what fails is one sentence", async () => {
+  const parquet = await Deno.readFile(`${referenceFolder("data_files")}/delta.parquet`);
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
     const path = new URL(request.url).pathname;
     const of = (body: BodyInit, type = "text/plain") =>
@@ -251,6 +253,7 @@ Deno.test("URLs: by ending or content type, through redirects; what fails is one
     if (path === "/rows.csv") return of("a,b\n1,2\n");
     if (path === "/typed") return of('{"a":1}\n{"a":2}\n', "application/x-ndjson; charset=utf-8");
     if (path === "/rows.jsonl.gz") return of(Uint8Array.from(gzipSync('{"a":1}\n')));
+    if (path === "/rows") return of(parquet, "application/vnd.apache.parquet");
     if (path === "/moved") return Response.redirect(new URL("/rows.csv", request.url), 302);
     if (path === "/loop.csv") return Response.redirect(request.url, 302);
     if (path === "/large.csv") return of("a\n" + "1\n".repeat(600_000));
@@ -261,6 +264,7 @@ Deno.test("URLs: by ending or content type, through redirects; what fails is one
   assert.deepEqual((await loadDataset(at("/rows.csv?download=1"))).toArray(), [{ a: "1", b: "2" }]);
   assert.equal(String(await loadDataset(at("/typed"))), "typed: 2 rows (a)");
   assert.equal((await loadDataset(at("/rows.jsonl.gz"))).length, 1);
+  assert.equal((await loadDataset(at("/rows"))).length, 40);
   assert.equal((await loadDataset(at("/moved"), { format: "csv" })).length, 1);
   const cases: [string, RegExp, LoadOptions?][] = [
     [at("/none.csv"), /none\.csv answers 404 Not Found/],

@@ -4,6 +4,7 @@ import { glob } from "node:fs/promises";
 import { basename, extname, join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../formats/file_error.ts";
+import { splitsByName } from "../hub/dataset_card.ts";
 import { isURL, kindOfURL } from "./download.ts";
 import type { DataFile, LoadOptions } from "./options.ts";
 
@@ -35,7 +36,8 @@ export async function localFiles(source: string, options: LoadOptions): Promise<
     throw fileError(error, source, "read");
   }
   if (paths.length === 0) throw new UserError(`${source} matches no file.`);
-  return chooseSplit(paths.sort(), source, options.split ?? "all").map((path) => fileOf(path, options));
+  const base = source.slice(0, source.search(/[*?[{]/)).replace(/[^/\\]*$/, "");
+  return chooseSplit(paths.sort(), base, options.split ?? "all").map((path) => fileOf(path, options));
 }
 
 /** The file behind a URL: its path's ending says what it is, else the server's content type. */
@@ -99,46 +101,27 @@ async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-const SPLIT_WORDS: Record<string, string[]> = {
-  train: ["train", "training"],
-  validation: ["validation", "valid", "val", "dev"],
-  test: ["test", "testing", "eval", "evaluation"],
-};
-
-/** The split that a file's name, or else its folders' names, holds as a word: "train", "validation", "test", or undefined. */
-export function splitOf(path: string): string | undefined {
-  for (const part of path.split(/[/\\]/).reverse()) {
-    const words = part.toLowerCase().split(/[^a-z]+/);
-    const split = Object.keys(SPLIT_WORDS).find((name) =>
-      words.some((word) => SPLIT_WORDS[name].includes(word))
-    );
-    if (split) return split;
-  }
-  return undefined;
-}
-
 /**
- * The files of a split. Files that name none are "train" when no other does, as on the Hub. Without a wish, files of several
- * splits are refused: rows to test on must not slip in among those to train on.
+ * The files of a split, by the Hub's rules for names. Without a wish, files of several splits are refused: rows to test on must
+ * not slip in among those to train on.
+ *
+ * @param base what the paths begin with that says nothing about a split: the folder that was asked for
  */
-export function chooseSplit(paths: string[], source: string, wanted?: string): string[] {
+export function chooseSplit(paths: string[], base: string, wanted?: string): string[] {
   if (wanted === "all") return paths;
-  const base = source.length; // the folder's own name says nothing about its files
-  const splits = paths.map((path) => splitOf(path.startsWith(source) ? path.slice(base) : path));
-  const named = [...new Set(splits.filter((split) => split !== undefined))];
-  const name = Object.keys(SPLIT_WORDS).find((key) => SPLIT_WORDS[key].includes(wanted ?? "")) ?? wanted;
-  if (name === undefined) {
-    if (named.length < 2) return paths;
+  const inside = (path: string) =>
+    (path.startsWith(base) ? path.slice(base.length) : path).replaceAll("\\", "/").replace(/^\/+/, "");
+  const splits = splitsByName(paths.map(inside));
+  const names = [...splits.keys()];
+  if (wanted === undefined) {
+    if (names.length < 2) return paths;
     throw new UserError(
-      `${source} holds several splits (${named.join(", ")}): say which one with { split: "${
-        named[0]
+      `${base} holds several splits (${names.join(", ")}): say which one with { split: "${
+        names[0]
       }" }, or { split: "all" }.`,
     );
   }
-  if (named.length === 0 && name === "train") return paths;
-  const chosen = paths.filter((_, i) => splits[i] === name);
-  if (chosen.length > 0) return chosen;
-  throw new UserError(
-    `${source} holds no file of the split "${wanted}"; found: ${named.join(", ") || "no split in any name"}.`,
-  );
+  const chosen = new Set(splits.get(wanted));
+  if (chosen.size > 0) return paths.filter((path) => chosen.has(inside(path)));
+  throw new UserError(`${base} holds no file of the split "${wanted}"; found: ${names.join(", ")}.`);
 }

@@ -18,8 +18,9 @@ export interface LoadOptions extends HubDatasetOptions {
   /** What a row of plain text is: "line" (default), "paragraph" (between empty lines) or "document" (the whole file). */
   sampleBy?: "line" | "paragraph" | "document";
   /**
-   * Which files of a folder: those whose name, or whose folder's name, holds the split's name as a word, as on the Hub
-   * ("train", "training"; "validation", "valid", "val", "dev"; "test", "testing", "eval", "evaluation"); "all" takes every file.
+   * Which files of a folder or glob, by their names as on the Hub: "train", "validation" or "test" where a folder or file name
+   * holds such a word (or "training", "valid", "val", "dev", "testing", "eval", "evaluation"); "all" takes every file. A folder
+   * with files of several splits must be told. Of a data set on the Hub: which split.
    */
   split?: string;
   /** What the files are, where their names do not say: "json", "jsonl", "csv", "tsv", "parquet" or "txt". */

@@ -55,11 +55,13 @@ export interface PDFText {
  * @throws UserError for a file that is no PDF, damaged, protected by a password, or without any text
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { loadPDF } from "@fintune/fintune";
- * const { passages, tables, runningLines } = await loadPDF("annual_report.pdf", { passageLength: 800 });
- * console.log(String(passages), tables.length, runningLines);
- * await passages.save("annual_report.jsonl");
+ * import assert from "node:assert/strict";
+ * const { passages, tables } = await loadPDF("tests/reference/pdf/report.pdf", { passageLength: 800 });
+ * assert.equal(passages.at(0).heading, "Risk management");
+ * assert.match(passages.at(0).text, /^The yield to maturity is the discount rate/);
+ * assert.equal(tables.at(0).text.split("\n")[1], "Revenue\t1,234.5\t(987)");
  * ```
  */
 export async function loadPDF(source: string, options: PDFOptions = {}): Promise<PDFText> {
