@@ -5,7 +5,7 @@ import { UserError } from "../lib/errors.ts";
 import { datasetFiles, type HubDatasetOptions } from "../lib/hub/dataset.ts";
 import { matchesGlob } from "../lib/hub/glob.ts";
 import type { HubSettings } from "../lib/hub/settings.ts";
-import { type HubRepo, type HubServer, startHub } from "./hub_server.ts";
+import { type HubRepo, type HubServer, startHub, variablesFor, withVariables } from "./hub_server.ts";
 import { readJson } from "./references.ts";
 
 async function withHub(
@@ -196,14 +196,7 @@ Deno.test("loadDataset: rows by a name on the Hub, offline the second time", asy
     "test.jsonl": '{"q":"share?","a":"a part"}\n',
   };
   await withHub({ "datasets/acme/rows": { files } }, async (settings, hub) => {
-    const variables = {
-      HF_ENDPOINT: hub.url,
-      HF_HUB_CACHE: settings.cache,
-      HF_HUB_DISABLE_PROGRESS_BARS: "1",
-      HF_TOKEN: "",
-    };
-    for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
-    try {
+    await withVariables(variablesFor(hub, settings.cache), async () => {
       assert.deepEqual([...await loadDataset("acme/rows")], [{ q: "bond?", a: "a loan" }]);
       assert.deepEqual([...await loadDataset("acme/rows", { split: "test" })], [{
         q: "share?",
@@ -213,8 +206,6 @@ Deno.test("loadDataset: rows by a name on the Hub, offline the second time", asy
       Deno.env.set("HF_HUB_OFFLINE", "1");
       assert.equal((await loadDataset("acme/rows")).length, 1);
       assert.equal(hub.log.length, 0);
-    } finally {
-      for (const name of [...Object.keys(variables), "HF_HUB_OFFLINE"]) Deno.env.delete(name);
-    }
+    });
   });
 });

@@ -64,6 +64,31 @@ export interface HubServer extends AsyncDisposable {
 }
 
 export const TOKEN = "hf_loopbackTokenForTests";
+/** Runs an action with these environment variables; an empty one is as good as none. */
+export async function withVariables<T>(
+  variables: Record<string, string>,
+  action: () => Promise<T>,
+): Promise<T> {
+  const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
+  for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
+  try {
+    return await action();
+  } finally {
+    for (const [name, value] of before) {
+      value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+    }
+  }
+}
+
+/** What a process needs to use this Hub and this cache alone. */
+export const variablesFor = (hub: HubServer, cache: string): Record<string, string> => ({
+  HF_ENDPOINT: hub.url,
+  HF_HUB_CACHE: cache,
+  HF_TOKEN: TOKEN,
+  HF_HUB_OFFLINE: "",
+  HF_HUB_DISABLE_PROGRESS_BARS: "1",
+});
+
 const bytesOf = (content: string | Uint8Array) =>
   typeof content === "string" ? new TextEncoder().encode(content) : content;
 const hex = (algorithm: string, ...parts: (string | Uint8Array)[]) =>
@@ -232,7 +257,7 @@ function answerHub(hub: HubServer, request: Request): Response {
   const files = byCommit ?? filesAt(repo, place.revision);
   if (!files) return refuse(404, "RevisionNotFound", `Invalid rev id: ${place.revision}`);
   const commit = commitOf(place.name, files);
-  if (place.kind === "info") return info(place, repo, files, commit);
+  if (place.kind === "info") return info(place, url.searchParams.getAll("expand"), repo, files, commit);
   if (place.kind === "tree") return tree(hub, url, repo, files);
   if (repo.gated && authorization === null) {
     return refuse(
@@ -248,12 +273,16 @@ function answerHub(hub: HubServer, request: Request): Response {
   return resolve(hub, request, place, bytesOf(content), commit);
 }
 
-function info({ name }: Place, repo: HubRepo, files: HubRepo["files"], commit: string): Response {
+/** Everything, or the fields that were asked for. */
+function info(
+  { name }: Place,
+  expand: string[],
+  repo: HubRepo,
+  files: HubRepo["files"],
+  commit: string,
+): Response {
   const id = name.slice(name.indexOf("/") + 1);
-  return json({
-    _id: "6549" + commit.slice(0, 20),
-    id,
-    ...(name.startsWith("models/") && { modelId: id }),
+  const fields: Record<string, unknown> = {
     sha: commit,
     private: repo.private ?? false,
     gated: repo.gated ? "manual" : false,
@@ -264,7 +293,9 @@ function info({ name }: Place, repo: HubRepo, files: HubRepo["files"], commit: s
     likes: 0,
     tags: [],
     siblings: Object.keys(files).map((rfilename) => ({ rfilename })),
-  });
+  };
+  const shown = Object.entries(fields).filter(([field]) => expand.length === 0 || expand.includes(field));
+  return json({ _id: "6549" + commit.slice(0, 20), id, ...Object.fromEntries(shown) });
 }
 
 /** What the Hub lists of a file: for large ones the pointer's object id, and the file's hash in `lfs`. */

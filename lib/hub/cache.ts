@@ -118,6 +118,17 @@ export async function writeTree(
 const treePath = (settings: HubSettings, repo: Repo, commit: string) =>
   join(storageFolder(settings, repo), "trees", `${commit}.json`);
 
+/** Tells backup programs that what lies here can be fetched again (Cache Directory Tagging Standard). */
+export async function tagCache({ cache }: HubSettings): Promise<void> {
+  const path = join(cache, "CACHEDIR.TAG");
+  if (await readText(path) === undefined) {
+    await writeIfPossible(
+      path,
+      "Signature: 8a477f597d28d172789f06886806bc55\n# Files from the Hub, as huggingface_hub keeps them.\n",
+    );
+  }
+}
+
 async function writeIfPossible(path: string, text: string): Promise<void> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });

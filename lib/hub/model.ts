@@ -14,7 +14,7 @@ export interface HubOptions {
   quiet?: boolean;
 }
 
-/** What can be fetched of a model. Config, tokenizer and generation configuration are small; weights are not. */
+/** What can be fetched of a model: config.json, what tokenizer and generation need, the weights; or an adapter. */
 export type ModelPart = "config" | "tokenizer" | "weights" | "adapter";
 
 /** A model's folder, here or on the Hub. */
@@ -26,13 +26,13 @@ export interface ModelSource {
 }
 
 const SMALL: Record<Exclude<ModelPart, "weights">, readonly string[]> = {
-  config: ["config.json", "generation_config.json"],
+  config: ["config.json"],
   tokenizer: [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
-    "generation_config.json", // its ends of text count for the tokenizer too
+    "generation_config.json", // it too says what ends a text
   ],
   adapter: ["adapter_config.json", "adapter_model.safetensors"],
 };

@@ -12,6 +12,7 @@ import {
   type RepoFile,
   snapshotFolder,
   storageFolder,
+  tagCache,
   withLock,
   writeRef,
   writeTree,
@@ -215,7 +216,10 @@ export async function fetchFiles(open: OpenRepo, paths: readonly string[], quiet
     if (settings.offline || file === "cached") notCached({ ...repo, id: `${repo.id}/${path}` }, settings);
     missing.push(file);
   }
-  if (missing.length > 0) await fetchMissing(open, missing, quiet || settings.quiet);
+  if (missing.length > 0) {
+    await tagCache(settings);
+    await fetchMissing(open, missing, quiet || settings.quiet);
+  }
   return paths.map((path) => join(folder, path));
 }
 

@@ -58,7 +58,14 @@ def hold(path: str) -> dict:
     return {}
 
 
+def model(repo: str) -> dict:
+    """The model as transformers loads it by its name, without network."""
+    from transformers import AutoModelForCausalLM
+
+    return {"parameters": AutoModelForCausalLM.from_pretrained(repo, local_files_only=True).num_parameters()}
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    answer = {"snapshot": snapshot, "files": files, "scan": scan, "refusal": refusal, "listing": listing, "hold": hold}[command]
+    answer = {"snapshot": snapshot, "files": files, "scan": scan, "refusal": refusal, "listing": listing, "hold": hold, "model": model}[command]
     print(json.dumps({"version": huggingface_hub.__version__, "answer": answer(*arguments)}))

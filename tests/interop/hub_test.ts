@@ -7,7 +7,8 @@ import { openDevice } from "../../lib/engine/open.ts";
 import { withLock } from "../../lib/hub/cache.ts";
 import { datasetFiles } from "../../lib/hub/dataset.ts";
 import { modelSource } from "../../lib/hub/model.ts";
-import { loadModel } from "../../lib/models/load.ts";
+import { countParameters } from "../../lib/models/config.ts";
+import { loadConfig, loadModel } from "../../lib/models/load.ts";
 import type { HubSettings } from "../../lib/hub/settings.ts";
 import { type HubRepo, type HubServer, sha256, startHub, TOKEN, treeEntry } from "../hub_server.ts";
 import { referenceFolder } from "../references.ts";
@@ -150,6 +151,9 @@ Deno.test("it reads the cache that was filled here: without network, and without
     assert.deepEqual(found["models/acme/tiny"][commit], { refs: ["main"], files: needed, size });
     assert.deepEqual(found["models/acme/tiny"][hub.commit("models/acme/tiny", "v1")].refs, ["v1"]);
     assert.deepEqual(Object.keys(found).sort(), ["datasets/acme/rows", "models/acme/tiny"]);
+
+    const { parameters } = await python<{ parameters: number }>("model", "acme/tiny");
+    assert.equal(parameters, countParameters(await loadConfig(source.folder)));
 
     hub.log.length = 0;
     const { folder } = await python<{ folder: string }>(
