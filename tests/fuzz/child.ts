@@ -41,7 +41,7 @@ async function warmUp(reader: Reader, files: Files): Promise<void> {
 async function run(reader: Reader, number: number, files: Files): Promise<Result> {
   await put(files);
   const bytes = [...files.values()].reduce((sum, file) => sum + file.length, 0);
-  const limit = bytes * (reader.expansion ?? 2) + ALLOWANCE;
+  const limit = 2 * bytes + (reader.allowance ?? ALLOWANCE);
   const passed = reader.passesOuter(files);
   let attempt = await measured(reader);
   if (attempt.memory > limit || attempt.handles > 0) { // garbage or a thread of earlier inputs, perhaps: once more

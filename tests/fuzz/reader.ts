@@ -17,8 +17,8 @@ export interface Reader {
   passesOuter(files: Files): boolean;
   /** Reads the folder through the library's public functions, all of it. */
   read(folder: string): Promise<unknown>;
-  /** Compressed formats: how many bytes may be held for one of the file; default 2. */
-  expansion?: number;
+  /** Compressed formats: the bytes that may be held beyond twice the file; default 16 MB for the engine itself. */
+  allowance?: number;
 }
 
 export const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);

@@ -11,6 +11,15 @@ export const SHARES: Record<string, number> = {
   tokenizer: 14,
   template: 6,
   adapter: 8,
+  checkpoint: 6,
+  json: 7,
+  jsonl: 7,
+  csv: 7,
+  tsv: 2,
+  text: 2,
+  gzip: 5,
+  parquet: 10,
+  pdf: 2,
 };
 
 export async function readerNamed(name: string): Promise<Reader> {
