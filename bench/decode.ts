@@ -6,6 +6,7 @@ import { loadConfig, markdownTable, seededRandom } from "../mod.ts";
 import { machine, type Memory, ours, parseArgs, rival, verdict } from "./sides.ts";
 
 interface Decoding extends Memory {
+  tokenBytes: number;
   decodeTokensPerSecond: number;
   prefillTokensPerSecond: number;
   outputIds: number[][];
@@ -27,6 +28,10 @@ function sameTokens(answers: number[][], others: number[][]): string {
   return `${same.reduce((a, b) => a + b, 0)} of ${answers.flat().length}`;
 }
 
+/** GB of weights that decoding in f32 reads a second: all of them for every step. */
+const weightsPerSecond = (side: Decoding, streams: number) =>
+  side.tokenBytes * side.decodeTokensPerSecond / streams / 1e9;
+
 const folder = await Deno.makeTempDir();
 try {
   const streamCounts = options.streams.split(",").map(Number);
@@ -40,6 +45,8 @@ try {
   await Deno.writeTextFile(rows, JSON.stringify(prompts));
   console.log(machine());
   const table: Record<string, string | number | undefined>[] = [], verdicts: string[] = [];
+  const { gigabytesPerSecond: roof } = await ours<{ gigabytesPerSecond: number }>("memory_roof.ts", {});
+  console.log(`memory: ${roof.toFixed(1)} GB/s`);
   for (const streams of streamCounts) {
     const task = { model, rows, streams, "new-tokens": options.tokens };
     const full = await ours<Decoding>("decode.ts", task);
@@ -53,6 +60,10 @@ try {
         side,
         "decode tokens/s": result.decodeTokensPerSecond.toFixed(1),
         "prefill tokens/s": result.prefillTokensPerSecond.toFixed(0),
+        "weights GB/s": result === full ? weightsPerSecond(full, streams).toFixed(1) : undefined,
+        "% of memory": result === full
+          ? (100 * weightsPerSecond(full, streams) / roof).toFixed(0)
+          : undefined,
         "peak GB": (result.peakBytes / 1e9).toFixed(2),
         "tokens as transformers'": other && result !== nf4
           ? sameTokens(result.outputIds, other.outputIds)

@@ -1,6 +1,7 @@
 // Our side of decoding: greedy generation of N streams in one batch. Same options and fields as ../rivals/transformers_decode.py,
 // and --quantize nf4 (on the CPU decoded from 8-bit copies). Decode speed leaves out the first token (the prefill).
 import { parseArgs } from "@std/cli";
+import { headName } from "../../lib/models/model.ts";
 import { generate, loadModel, openDevice, processMemory } from "../../mod.ts";
 
 const options = parseArgs(Deno.args, {
@@ -29,6 +30,14 @@ await timed(newTokens); // compiles the programs
 const prefill = (await timed(1)).seconds;
 const { seconds, answers } = await timed(newTokens);
 const promptTokens = prompts.flat().length;
+/** What a token reads of dense weights: all but the embedding's table, where that is not the head too. */
+const tokenBytes = [...model.weights].reduce(
+  (sum, [name, weight]) =>
+    weight.kind === "dense" && (name !== "model.embed_tokens.weight" || name === headName(model))
+      ? sum + (weight.tensor.storage as Float32Array).byteLength
+      : sum,
+  0,
+);
 console.log(JSON.stringify({
   streams: prompts.length,
   promptTokens,
@@ -38,6 +47,7 @@ console.log(JSON.stringify({
   decodeTokensPerSecond: prompts.length * (newTokens - 1) / (seconds - prefill),
   tokensPerSecond: prompts.length * newTokens / seconds,
   prefillTokensPerSecond: promptTokens / prefill,
+  tokenBytes,
   loadedBytes,
   peakBytes: processMemory().peak,
   outputIds: answers,

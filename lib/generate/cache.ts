@@ -49,8 +49,10 @@ export function createCache(device: Device, config: ModelConfig, streams: number
   const copy = (to: Float32Array, from: Float32Array, slots: readonly Slot[]) => {
     slots.forEach(({ stream, position }, row) => {
       for (let head = 0; head < heads; head++) {
-        const start = (row * heads + head) * size;
-        to.set(from.subarray(start, start + size), ((stream * heads + head) * capacity + position) * size);
+        // A loop: a view for every row would take longer than the copying.
+        const start = (row * heads + head) * size,
+          at = ((stream * heads + head) * capacity + position) * size;
+        for (let i = 0; i < size; i++) to[at + i] = from[start + i];
       }
     });
   };

@@ -51,6 +51,11 @@ export interface OnnxContext {
   u32(value: number | readonly number[]): string;
   /** A new body for a Loop, in which nodes are added through the body's own context. */
   body(): OnnxBody;
+  /**
+   * A size as a vector of one whole number (64 bits). A named one is read off the first input that has it, so that what
+   * several nodes compute from it is the same and computed once.
+   */
+  size(dim: Dim): string;
   /** A fresh name, for the inputs of a body. */
   fresh(hint: string): string;
   /** Whether anybody reads this value. */

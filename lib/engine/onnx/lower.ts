@@ -43,6 +43,7 @@ interface Shared {
   readonly constants: ReadonlyMap<number, TypedArray>;
   readonly used: ReadonlySet<number>;
   readonly graph: readonly Node[];
+  readonly inputs: readonly (readonly [string, Value])[];
   readonly read: Set<string>;
 }
 
@@ -87,6 +88,7 @@ function attributeProto(
 }
 
 function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[]>): OnnxContext {
+  const i64 = (value: number | readonly number[]) => constant(shared, "i64", value);
   const nodes = (
     type: string,
     inputs: readonly string[],
@@ -105,7 +107,13 @@ function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[
     nodes,
     node: (type, inputs, attributes) => nodes(type, inputs, 1, attributes)[0],
     f32: (value) => constant(shared, "f32", value),
-    i64: (value) => constant(shared, "i64", value),
+    i64,
+    size(dim) {
+      if (typeof dim === "number") return i64([dim]);
+      const [name, { shape }] = shared.inputs.find(([, { shape }]) => shape.includes(dim))!;
+      const axis = shape.indexOf(dim);
+      return nodes("Shape", [name], 1, { start: axis, end: axis + 1 })[0];
+    },
     i32: (value) => constant(shared, "i32", value),
     u32: (value) => constant(shared, "u32", value),
     fresh: (hint) => `${hint}_${shared.counter++}`,
@@ -162,6 +170,7 @@ export function lowerToOnnx(graph: Graph, constants: Readonly<Record<string, Ten
     ),
     used,
     graph: live,
+    inputs: [...graph.inputs],
     read: new Set(),
   };
   const sink: Bytes[] = [];

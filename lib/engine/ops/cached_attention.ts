@@ -2,7 +2,7 @@
 // cache (decoding), or the cache is of one stream and the tokens follow what it holds (a prompt in parts).
 // Cache layout: [streams, kvHeads, positions, D]; lib/engine/ops/write_cache.ts fills it.
 import { cachedAttention as cachedAttentionOnGpu } from "../../../kernels/attention_cached.ts";
-import { apply, type OpDefinition, type Value } from "../graph.ts";
+import { apply, type Dim, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
 import { attendOnnx, keysFirst } from "./attention.ts";
@@ -37,17 +37,20 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
   gradient: "none",
   onnx(context, names, { inputs, attributes }) {
     const shape = { ...attributes as CachedAttentionAttributes, width: inputs[0].shape[1] as number };
-    const { node } = context;
-    const [tokens, streams] = [names[0], names[3]].map((x) => node("Shape", [x], { start: 0, end: 1 }));
-    const branch = (attend: typeof oneForEachStream) => {
+    const { node } = context, [{ shape: [tokens] }, , , { shape: [streams, , positions] }] = inputs;
+    const branch = (attend: (context: OnnxContext) => string) => {
       const body = context.body();
-      const name = body.context.node("Identity", [attend(body.context, names, shape)]);
+      const name = body.context.node("Identity", [attend(body.context)]);
       body.outputs.push({ name, dtype: "f32" });
       return body;
     };
-    const isStep = node("Squeeze", [node("Equal", [tokens, streams])]);
-    const branches = { then_branch: branch(oneForEachStream), else_branch: branch(partOfPrompt) };
-    return context.nodes("If", [isStep], 1, branches);
+    // Outside of the branches, where all layers share it.
+    const mask = unseen(context, names[5], positions);
+    const isStep = node("Squeeze", [node("Equal", [context.size(tokens), context.size(streams)])]);
+    return context.nodes("If", [isStep], 1, {
+      then_branch: branch((inner) => oneForEachStream(inner, names, { ...shape, mask })),
+      else_branch: branch((inner) => partOfPrompt(inner, names, shape)),
+    });
   },
   webgpu: cachedAttentionOnGpu,
   samples: [
@@ -80,27 +83,26 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
 
 type Shape = CachedAttentionAttributes & { width: number };
 
+/** 0 where a stream sees a cached position, else a number so low that it does not count: [streams, 1, 1, positions]. */
+function unseen(context: OnnxContext, ranges: string, positions: Dim): string {
+  const { node, i64, f32, i32 } = context;
+  const count = node("Squeeze", [node("Cast", [context.size(positions)], { to: "i32" })]);
+  const all = node("Range", [i32(0), count, i32(1)]);
+  const bound = (from: number) => node("Slice", [ranges, i64([from]), i64([from + 1]), i64([1])]);
+  const seen = node("And", [node("GreaterOrEqual", [all, bound(0)]), node("Less", [all, bound(1)])]);
+  return node("Unsqueeze", [node("Where", [seen, f32(0), f32(-1e30)]), i64([1, 2])]);
+}
+
 function oneForEachStream(
-  { node, i64, f32, i32 }: OnnxContext,
-  [q, k, v, cacheK, cacheV, ranges]: readonly string[],
-  { heads, kvHeads, scale, width }: Shape,
+  { node, i64 }: OnnxContext,
+  [q, k, v, cacheK, cacheV]: readonly string[],
+  { heads, kvHeads, scale, width, mask }: Shape & { mask: string },
 ): string {
   const size = width / heads;
   const perHead = node("Reshape", [q, i64([-1, kvHeads, heads / kvHeads, size])]);
   const own = (x: string) => node("Reshape", [x, i64([-1, kvHeads, 1, size])]);
   const scaled = { transB: 1, alpha: { float: scale } };
   const past = node("ms.FusedMatMul", [perHead, cacheK], scaled);
-  const positions = node("Range", [
-    i32(0),
-    node("Cast", [node("Squeeze", [node("Shape", [cacheK], { start: 2, end: 3 })])], { to: "i32" }),
-    i32(1),
-  ]);
-  const bound = (from: number) => node("Slice", [ranges, i64([from]), i64([from + 1]), i64([1])]);
-  const seen = node("And", [
-    node("GreaterOrEqual", [positions, bound(0)]),
-    node("Less", [positions, bound(1)]),
-  ]);
-  const mask = node("Unsqueeze", [node("Where", [seen, f32(0), f32(-1e30)]), i64([1, 2])]);
   const all = node(
     "Concat",
     [node("Add", [past, mask]), node("ms.FusedMatMul", [perHead, own(k)], scaled)],
