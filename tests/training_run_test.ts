@@ -214,6 +214,7 @@ Deno.test("options that cannot be are refused before anything happens", async ()
     [{ saveTotalLimit: 0 }, /saveTotalLimit is 0/],
     [{ heldOut, earlyStoppingPatience: 0 }, /earlyStoppingPatience is 0/],
     [{ heldOut, earlyStoppingThreshold: NaN }, /earlyStoppingThreshold is NaN/],
+    [{ heldOut: [] }, /heldOut has no batches/],
     [{ earlyStoppingPatience: 2 }, /need `heldOut`/],
     [{ loadBestModelAtEnd: true, heldOut }, /needs `out`/],
     [{ gradientAccumulationSteps: 0 }, /gradientAccumulationSteps is 0/],

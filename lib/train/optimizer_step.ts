@@ -152,7 +152,11 @@ export interface StepTotals {
 export interface Meter {
   /** Takes a step's results. */
   add(step: PendingStep): Promise<void>;
-  /** Reads back and reports whatever is still on the device. */
+  /**
+   * Reads back and reports whatever is still on the device.
+   *
+   * @throws UserError where a loss or gradients are not finite, then and ever after
+   */
   settle(): Promise<void>;
   /** Of all reported steps, and what the totals began with. */
   readonly totals: Readonly<StepTotals>;
@@ -177,11 +181,12 @@ export function createMeter(
 ): Meter {
   const { device } = model;
   const tokensBefore = totals.tokens, pending: PendingStep[] = [];
-  let started = performance.now();
+  let started = performance.now(), broken: UserError | undefined;
   const seconds = () => (performance.now() - started) / 1000;
   const tokensPerSecond = () => (totals.tokens - tokensBefore) / seconds();
 
   const settle = async () => {
+    if (broken) throw broken;
     if (pending.length === 0) return;
     const done = pending.splice(0), tensors = done.flatMap(({ loss, normSquared }) => [loss, normSquared]);
     const values = await device.read(...tensors);
@@ -189,12 +194,11 @@ export function createMeter(
     for (const [i, { step, learningRate, targets, group }] of done.entries()) {
       const loss = values[2 * i][0] / targets, gradNorm = Math.sqrt(values[2 * i + 1][0]);
       if (!Number.isFinite(loss)) {
-        throw await lossNotFinite(model, group, { what: `loss of step ${step}`, loss, searchable: false });
+        broken = await lossNotFinite(model, group, { what: `loss of step ${step}`, loss, searchable: false });
+      } else if (!Number.isFinite(gradNorm)) { // a finite loss can have gradients beyond float32
+        broken = gradientsNotFinite(group, { step, norm: gradNorm, updated: true });
       }
-      // A finite loss can have gradients beyond float32; the next loss would tell too late.
-      if (!Number.isFinite(gradNorm)) {
-        throw gradientsNotFinite(group, { step, norm: gradNorm, updated: true });
-      }
+      if (broken) throw broken;
       const tokens = group.reduce((count, batch) => count + batch.tokens, 0);
       totals.lossSum += loss * targets;
       totals.targets += targets;

@@ -223,19 +223,29 @@ async function save(run: Run, out: string): Promise<void> {
 }
 
 /**
- * After an error the weights are those of the last whole step, and are saved. Where they are broken (a GPU has gone on by the
- * time it tells; a huge rate breaks them on the CPU too) the model gets the last checkpoint's back. The error then says which.
+ * After an error the weights of the last whole step are saved. Where they are broken (a GPU has gone on by the time it tells; a
+ * huge rate breaks them on the CPU too) the model gets the last checkpoint's back. The error then says which.
  */
 async function keepTheGood(run: Run, error: unknown): Promise<unknown> {
-  const { model, state, options: { out, optimizer } } = run;
+  const { options: { out } } = run;
   if (!out) return error;
-  const whole = model.device.backend === "cpu" && optimizer.steps === state.step;
-  const sound = whole && await checkFinite(model, state.step).then(() => true, () => false);
+  const sound = await isSound(run);
   if (sound) await save(run, out).catch(() => {}); // the first error is the one to tell
   if (!(error instanceof UserError) || !run.checkpoint) return error;
   if (sound) return new UserError(`${error.message} The last good state is kept in ${run.checkpoint}.`);
-  await putWeightsBack(run.checkpoint, model);
+  await putWeightsBack(run.checkpoint, run.model);
   return new UserError(`${error.message} The model has the weights of ${run.checkpoint} again.`);
+}
+
+/** Whether weights and state are those of one and the same whole step, all of whose numbers are finite. */
+async function isSound({ model, state, meter, options: { optimizer } }: Run): Promise<boolean> {
+  try {
+    await meter.settle();
+    await checkFinite(model, state.step);
+    return optimizer.steps === state.step;
+  } catch {
+    return false;
+  }
 }
 
 function sayHowToGoOn({ state, options: { out, quiet }, checkpoint }: Run): void {

@@ -94,6 +94,7 @@ function checkStopping(options: RunOptions): void {
   if (!(threshold >= 0 && threshold < Infinity)) {
     throw new UserError(`earlyStoppingThreshold is ${threshold}; it must be a number of at least 0.`);
   }
+  if (heldOut?.length === 0) throw new UserError("heldOut has no batches: leave it away, or give some.");
   if (heldOut === undefined && (patience !== undefined || options.loadBestModelAtEnd)) {
     throw new UserError("Early stopping and loadBestModelAtEnd need `heldOut`, the batches to evaluate on.");
   }
