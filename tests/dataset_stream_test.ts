@@ -9,7 +9,10 @@ import { UserError } from "../lib/errors.ts";
 import { refused } from "./refused.ts";
 
 const folder = await Deno.makeTempDir();
-const ROWS = Array.from({ length: 5000 }, (_, n) => ({ n, q: `question ${n % 700} ${"and ".repeat(15)}`, deep: [{ n }] }));
+const ROWS = Array.from(
+  { length: 5000 },
+  (_, n) => ({ n, q: `question ${n % 700} ${"and ".repeat(15)}`, deep: [{ n }] }),
+);
 const whole = new Dataset(ROWS, "rows.jsonl");
 await whole.save(`${folder}/rows.jsonl`);
 const stream = streamDataset(`${folder}/rows.jsonl`);
@@ -73,6 +76,7 @@ Deno.test("stream: saved in every format, whole or not at all", async () => {
     const back = (await loadDataset(path)).map((row) => ({ n: Number(row.n), q: row.q }));
     assert.deepEqual(back.toArray(), ROWS.map(({ n, q }) => ({ n, q })), ending);
     await refused(ending, () => flat.save(path), /exists already/);
+    assert.equal((await streamDataset(path).take(1).collect()).length, 1);
   }
   const failing = flat.map((row) => {
     if (row.n === 4000) throw new UserError("bad.");

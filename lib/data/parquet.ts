@@ -1,6 +1,6 @@
 // Parquet: rows of a file, a row group at a time.
 
-import { brotliDecompressSync, unzipSync, zstdDecompressSync } from "node:zlib";
+import { unzipSync, zstdDecompressSync } from "node:zlib";
 import {
   type ColumnMetaData,
   type Compressors,
@@ -127,9 +127,17 @@ async function decompressors(): Promise<Compressors> {
   return {
     ...compressors,
     GZIP: (input, length) => unzipSync(input, { maxOutputLength: length }),
-    BROTLI: (input, length) => brotliDecompressSync(input, { maxOutputLength: length }),
     ZSTD: (input, length) => zstdDecompressSync(input, { maxOutputLength: length }),
+    LZ4: (input, length) => compressors[inFrames(input) ? "LZ4" : "LZ4_RAW"]!(input, length),
   };
+}
+
+// Hadoop's LZ4 frames: [unpacked size, packed size, data]. Its decoder runs in circles where a damaged size is negative.
+function inFrames(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 0;
+  while (at + 8 <= bytes.length) at += 8 + view.getUint32(at + 4);
+  return at === bytes.length;
 }
 
 /** The values of a top-level column, which may have several physical columns below it. */
