@@ -307,6 +307,13 @@ Deno.test("killed in the middle: the next process goes on from the byte that was
   ]);
 });
 
+Deno.test("a cached file that lost its end is fetched again", async () => {
+  await using all = await setup();
+  await fetchOne(all.settings);
+  await Deno.truncate(join(all.settings.cache, "models--acme--tiny/blobs", sha256(weights)), 100);
+  assert.equal(sha256(await fetchOne(all.settings)), sha256(weights));
+});
+
 Deno.test("asked for twice at once, a file is fetched once", async () => {
   await using all = await setup();
   const both = await Promise.all([fetchOne(all.settings), fetchOne(all.settings)]);
@@ -429,6 +436,11 @@ Deno.test("429: Retry-After is honoured; too long a wait, and too many, end in a
     busy({ ratelimit: '"api";r=0;t=55', "ratelimit-policy": '"fixed window";"api";q=500;w=300' });
   await refused(fetchOne(fresh("a")), /has had too many requests from here \(429; .*\) \(5 tries\)/);
   assert.deepEqual(waits, [55_000, 55_000, 55_000, 55_000]);
+  waits.length = 0;
+  const soon = { "retry-after": new Date(Date.now() + 20_000).toUTCString() };
+  hub.fault = ({ path }, count) => path.includes("/tree/") && count === 1 ? busy(soon) : undefined;
+  await fetchOne(fresh("date"));
+  assert.ok(waits[0] > 15_000 && waits[0] <= 20_000, `${waits}`);
   hub.fault = () => busy({ "retry-after": "3600" });
   await refused(fetchOne(fresh("b")), /asks to wait 60 minutes: try again then/);
 });
@@ -674,6 +686,14 @@ Deno.test("the byte line: bytes, speed, time left", () => {
   time = 3000;
   line.add(2e6 - 1);
   line.finish();
+  const quick = byteLine({
+    label: "config.json",
+    total: 600,
+    output: { isTerminal: false, write: assert.fail },
+    now: () => time,
+  });
+  quick.add(600);
+  quick.finish();
   assert.deepEqual(written, [
     "\racme/tiny ██████████░░░░░░░░░░ 2 MB of 4 MB · 1 MB/s · 2.0 s left\x1b[K",
     "\racme/tiny ████████████████████ 4 MB of 4 MB · 1 MB/s · 0 ms left\x1b[K",

@@ -9,7 +9,6 @@ import { fileError } from "../formats/file_error.ts";
 import { formatBytes } from "../report/format.ts";
 import { blobName, type RepoFile } from "./cache.ts";
 import { fetchInOrder, type Source } from "./parts.ts";
-import { TryAgain } from "./request.ts";
 
 /** What to fetch and where to. */
 export interface Download extends Source {
@@ -84,7 +83,11 @@ async function hashOfPrefix(file: RepoFile, source: Deno.FsFile, bytes: number):
   const hash = newHash(file), piece = new Uint8Array(1 << 20);
   for (let done = 0; done < bytes;) {
     const count = await source.read(piece);
-    if (!count) throw new TryAgain("the unfinished file changed while it was read");
+    if (!count) {
+      throw new UserError(
+        `${file.path} is being written by another program too: try again when that is done.`,
+      );
+    }
     hash.update(piece.subarray(0, count));
     done += count;
   }

@@ -29,13 +29,15 @@ export interface ByteLine {
 }
 
 const REDRAW_MS = 100, PLAIN_MS = 5000, BAR = 20;
+/** Fewer bytes, when they come at once, are not worth a line. */
+const WORTH_A_LINE = 1e6;
 
 /** Shows bytes, speed and time left. Speed counts what came through this line, not what was there before. */
 export function byteLine(options: ByteLineOptions): ByteLine {
   const { label, total, have = 0, quiet = false, output = standardError() } = options;
   const now = options.now ?? (() => performance.now());
   const started = now();
-  let done = have, shown = -Infinity;
+  let done = have, shown = started;
   const line = (isLast: boolean) => {
     const seconds = (now() - started) / 1000, speed = (done - have) / Math.max(seconds, 1e-3);
     const share = total === 0 ? 1 : Math.min(done / total, 1);
@@ -62,7 +64,7 @@ export function byteLine(options: ByteLineOptions): ByteLine {
       if (!quiet && now() - shown >= (output.isTerminal ? REDRAW_MS : PLAIN_MS)) write(false);
     },
     finish() {
-      if (!quiet) write(true);
+      if (!quiet && (shown > started || total >= WORTH_A_LINE)) write(true);
     },
   };
 }

@@ -37,6 +37,7 @@ function sentence(
 ): string {
   const { id, type, revision } = repo;
   const page = `${settings.endpoint}/${type === "dataset" ? "datasets/" : ""}${id}`;
+  const kind = type === "dataset" ? "data set" : type;
   const code = headers.get("x-error-code"),
     message = serverText(headers.get("x-error-message"), settings.token);
   if (code === "GatedRepo") {
@@ -55,8 +56,8 @@ function sentence(
   }
   if (code === "RepoNotFound" || status === 401 || status === 404) {
     return settings.token
-      ? `There is no ${type} "${id}" on the Hub or here, or the token's account may not see it: check the name, and the token's rights.`
-      : `There is no ${type} "${id}" on the Hub or here, or it is private: check the name, or set HF_TOKEN to a token that may read it.`;
+      ? `There is no ${kind} "${id}" on the Hub or here, or the token's account may not see it: check the name, and the token's rights.`
+      : `There is no ${kind} "${id}" on the Hub or here, or it is private: check the name, or set HF_TOKEN to a token that may read it.`;
   }
   const reason = message ? ` (${message})` : "";
   if (status === 403) {

@@ -1,7 +1,7 @@
 // A repository at one commit: which files it has, by the Hub or by what the cache remembers, and fetching some of them.
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
-import { exists } from "../formats/exists.ts";
+import { apiFetch, noHub } from "./api.ts";
 import {
   blobName,
   checkedFile,
@@ -20,8 +20,7 @@ import {
 import { downloadBlob } from "./download.ts";
 import { checkFileName, type Repo } from "./names.ts";
 import { type ByteLine, byteLine } from "./progress.ts";
-import { refusal } from "./refusals.ts";
-import { request, retrying, TRIES, TryAgain } from "./request.ts";
+import { TRIES, TryAgain } from "./request.ts";
 import type { HubSettings } from "./settings.ts";
 
 /** A repository, its revision resolved. */
@@ -90,11 +89,6 @@ function notCached({ id, revision }: Repo, { cache }: HubSettings): never {
   );
 }
 
-const noHub = ({ endpoint }: HubSettings) =>
-  new UserError(
-    `${endpoint} does not answer as a Hub does: check HF_ENDPOINT, and whether a proxy or a login page answers instead.`,
-  );
-
 async function listOrCached(
   repo: Repo,
   commit: string,
@@ -151,50 +145,6 @@ async function filesBelow(folder: string, inside = ""): Promise<Map<string, "cac
   return found;
 }
 
-const MOST_API_BYTES = 64 << 20;
-
-/** A fetch for @huggingface/hub's calls: token, redirects, tries, refusals and limits are this library's. */
-function apiFetch(repo: Repo, settings: HubSettings, tries = TRIES): typeof fetch {
-  return async (input) => {
-    const address = String(input instanceof Request ? input.url : input);
-    return await retrying(settings, new URL(address).host, async () => {
-      const { response, url, body, cancel } = await request(settings, address, {
-        accept: "application/json",
-      });
-      try {
-        if (!response.ok) throw refusal(settings, repo, response, url);
-        const bytes = await readAll(body(), settings);
-        JSON.parse(new TextDecoder().decode(bytes));
-        return new Response(bytes, { status: response.status, headers: response.headers });
-      } catch (error) {
-        throw error instanceof SyntaxError ? noHub(settings) : error;
-      } finally {
-        cancel();
-      }
-    }, tries);
-  };
-}
-
-async function readAll(
-  body: AsyncIterable<Uint8Array>,
-  settings: HubSettings,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of body) {
-    size += piece.length;
-    if (size > MOST_API_BYTES) throw noHub(settings);
-    pieces.push(piece);
-  }
-  const bytes = new Uint8Array(size);
-  for (let at = 0; pieces.length > 0;) {
-    const piece = pieces.shift()!;
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
-}
-
 /** Files at once. */
 const FILES_AT_ONCE = 4;
 
@@ -208,8 +158,8 @@ export async function fetchFiles(open: OpenRepo, paths: readonly string[], quiet
   const missing: RepoFile[] = [];
   for (const path of new Set(paths)) {
     checkFileName(path, repo.id);
-    if (await isThere(join(folder, path))) continue;
     const file = open.files.get(path);
+    if (await isThere(join(folder, path), file)) continue;
     if (file === undefined) {
       throw new UserError(`${repo.id} has no file ${path} at revision "${repo.revision}".`);
     }
@@ -223,10 +173,11 @@ export async function fetchFiles(open: OpenRepo, paths: readonly string[], quiet
   return paths.map((path) => join(folder, path));
 }
 
-/** Through links: one whose blob is gone is not there. */
-async function isThere(path: string): Promise<boolean> {
+/** Whole, and through links: one whose blob is gone is not there. */
+async function isThere(path: string, file?: RepoFile | "cached"): Promise<boolean> {
   try {
-    return (await Deno.stat(path)).isFile;
+    const { isFile, size } = await Deno.stat(path);
+    return isFile && (typeof file !== "object" || size === file.size);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
@@ -257,11 +208,13 @@ async function fetchFile(open: OpenRepo, file: RepoFile, line: ByteLine): Promis
   const blob = join(storageFolder(settings, repo), "blobs", blobName(file));
   await withLock(settings, repo, blobName(file), async () => {
     await Deno.mkdir(join(blob, ".."), { recursive: true });
-    const isNew = !await exists(blob);
+    const isNew = !await isThere(blob, file);
     if (isNew) {
       await downloadBlob({ repo, settings, file, blob, address: fileAddress(open, file), onBytes: line.add });
     } else line.add(file.size);
-    if (!await isThere(join(folder, file.path))) await placeFile(settings, blob, folder, file.path, isNew);
+    if (!await isThere(join(folder, file.path), file)) {
+      await placeFile(settings, blob, folder, file.path, isNew);
+    }
   });
 }
 
