@@ -134,10 +134,14 @@ Deno.test("a data set of a script: the Parquet files that the Hub made of it", a
     "main/partial-test/0000.parquet",
     "extra/train/0000.parquet",
   ]);
-  const script = { "script.py": "class Builder: ...", "README.md": card("pretty_name: Script") };
+  const script = {
+    "script.py": "class Builder: ...",
+    "LICENSE.txt": "MIT",
+    "README.md": card("pretty_name: Script"),
+  };
   const repos = {
     "datasets/acme/script": { files: script, revisions: { "refs/convert/parquet": exported } },
-    "datasets/acme/bare": { files: script },
+    "datasets/acme/bare": { files: { "README.md": "x" } },
   };
   await withHub(repos, async (settings, hub) => {
     await refused(
@@ -155,7 +159,7 @@ Deno.test("a data set of a script: the Parquet files that the Hub made of it", a
     assert.equal(ref, hub.commit("datasets/acme/script", "refs/convert/parquet"));
     await refused(
       datasetFiles("acme/bare", {}, settings),
-      /holds no Parquet, JSON, CSV or text files, and the Hub has made none/,
+      /holds no Parquet, JSON, CSV or text files at revision "main", and the Hub has made none/,
     );
   });
 });

@@ -20,14 +20,15 @@ import { decodeText } from "./text.ts";
 export type { LoadOptions } from "./options.ts";
 
 /**
- * Loads rows into memory: from a file, a folder (also nested), a glob such as "rows/*.jsonl", a URL, or a list of files.
+ * Loads rows into memory: from a file, a folder (also nested), a glob such as "rows/*.jsonl", a URL, a list of files, or
+ * "owner/name" of a data set on the Hub (its `revision`, `subset` and `split`), which is kept in huggingface_hub's cache.
  *
  * Read are .json (a list of objects, an object that holds one, columns as pandas writes them), .jsonl or .ndjson (an object a
  * line), .csv and .tsv (with a header; every value is text), .parquet (all codecs; integers are numbers where they are exact,
  * else bigint; timestamps are ISO text), .txt and .md (see `sampleBy`), each also packed with gzip. Files of a folder or glob
  * follow in the order of their names.
  *
- * @param source path, glob or URL, or several files
+ * @param source path, glob, URL or name on the Hub, or several files
  * @param options see {@linkcode LoadOptions}
  * @returns an immutable {@linkcode Dataset}, named after the source for messages
  * @throws UserError naming file, line or row, and field: no such file, malformed JSON, a CSV row of another length, damaged

@@ -46,24 +46,32 @@ export async function datasetFiles(
   const paths = await choose(open, options);
   if (paths.length > 0) return await fetchFiles(open, paths, options.quiet);
   const exported = await openExport(repo, open.settings);
-  return await fetchFiles(exported, await choose(exported, options), options.quiet);
+  const made = exported ? await choose(exported, options) : [];
+  if (exported && made.length > 0) return await fetchFiles(exported, made, options.quiet);
+  throw new UserError(
+    `${id} holds no Parquet, JSON, CSV or text files at revision "${repo.revision}", and the Hub has made none of them (${EXPORT}): it cannot be read here.`,
+  );
 }
 
-async function openExport(repo: Repo, settings: HubSettings): Promise<OpenRepo> {
-  const nothing = `${repo.id} holds no Parquet, JSON, CSV or text files`;
-  if (repo.revision !== "main") throw new UserError(`${nothing} at revision "${repo.revision}".`);
+/** What the Hub made of the newest revision; undefined where it did not. */
+async function openExport(repo: Repo, settings: HubSettings): Promise<OpenRepo | undefined> {
+  if (repo.revision !== "main") return undefined;
   try {
     return await openRepo({ ...repo, revision: EXPORT }, settings);
   } catch (error) {
-    if (!/has no revision/.test((error as Error).message)) throw error;
-    throw new UserError(`${nothing}, and the Hub has made none of them (${EXPORT}): it cannot be read here.`);
+    if (/has no revision/.test((error as Error).message)) return undefined;
+    throw error;
   }
 }
 
 /** The chosen split's files, by their paths in the repository; none where the repository has no data files. */
 async function choose(open: OpenRepo, options: HubDatasetOptions): Promise<string[]> {
   const { repo, files } = open;
-  const endings = Object.values(KINDS);
+  // Beside a script (name.py) texts are a licence or notes, and the rows are elsewhere.
+  const hasScript = files.has(`${repo.id.split("/").at(-1)}.py`);
+  const endings = Object.entries(KINDS).filter(([kind]) => !hasScript || kind !== "text").map(([, ending]) =>
+    ending
+  );
   const isData = (path: string) => !NO_DATA.test(path) && endings.some((ending) => ending.test(path));
   const data = [...files.keys()].filter(isData).sort();
   if (data.length === 0) return [];
