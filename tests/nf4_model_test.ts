@@ -4,9 +4,11 @@ import { join } from "@std/path";
 import { batchOf } from "../lib/data/batch.ts";
 import { UserError } from "../lib/errors.ts";
 import { loadModel, type LoadModelOptions } from "../lib/models/load.ts";
-import type { Model } from "../lib/models/model.ts";
+import type { Device } from "../lib/engine/device.ts";
+import type { Model, NF4Weight } from "../lib/models/model.ts";
 import { loadAdapter } from "../lib/peft.ts";
-import { downloadNF4, quantizeModel } from "../lib/quantize/model.ts";
+import { quantizeModel } from "../lib/quantize/model.ts";
+import type { NF4Parts } from "../lib/quantize/nf4.ts";
 import { adamW } from "../lib/train/adamw.ts";
 import { gradients, logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
@@ -19,6 +21,7 @@ import {
   runTrace,
   type Trace,
 } from "./references.ts";
+import { refused } from "./refused.ts";
 
 const adapterFolder = join(referenceFolder("llama_tied"), "adapter");
 /** bitsandbytes computes the offset of double quantisation, a mean, in another order. */
@@ -141,4 +144,43 @@ async function compareCodes(model: Model, reference: Model): Promise<number> {
     compared++;
   }
   return compared;
+}
+
+Deno.test("what is quantised already is not quantised in another way", async () => {
+  const [device] = await devices();
+  for (const [name, nested] of [["llama_nf4", false], ["llama_nf4_double", true]] as const) {
+    const folder = join(referenceFolder(name), "model");
+    const options = { device, quantize: "nf4" } as const;
+    await loadModel(folder, { ...options, doubleQuant: nested });
+    const message = new RegExp(
+      `quantised already, ${nested ? "with" : "without"} double quantisation: leave`,
+    );
+    await refused(name, () => loadModel(folder, { ...options, doubleQuant: !nested }), message);
+  }
+});
+
+/** A weight's NF4 parts, read back from the device. */
+async function downloadNF4(device: Device, { codes, scales }: NF4Weight): Promise<NF4Parts> {
+  if ("absmax" in scales) {
+    const [bytes, absmax] = await device.read(codes, scales.absmax);
+    return { codes: bytes as Uint8Array, absmax: absmax as Float32Array, blockSize: 64 };
+  }
+  const [bytes, nestedCodes, nestedAbsmax, offset, codebook] = await device.read(
+    codes,
+    scales.nestedCodes,
+    scales.nestedAbsmax,
+    scales.offset,
+    scales.codebook,
+  );
+  return {
+    codes: bytes as Uint8Array,
+    blockSize: 64,
+    nested: {
+      codes: nestedCodes as Uint8Array,
+      absmax: nestedAbsmax as Float32Array,
+      offset: offset[0],
+      codebook: codebook as Float32Array,
+      blockSize: 256,
+    },
+  };
 }

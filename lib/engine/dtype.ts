@@ -22,6 +22,11 @@ export function allocate(dtype: DType, length: number): TypedArray {
   }
 }
 
+/** f16 bits as numbers. */
+export function fromHalf(bits: Uint16Array): Float32Array {
+  return Float32Array.from(new Float16Array(bits.buffer as ArrayBuffer, bits.byteOffset, bits.length));
+}
+
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

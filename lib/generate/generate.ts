@@ -177,7 +177,7 @@ function promptIds(model: Model, prompt: string | readonly number[], index: numb
 const room = ({ config }: Model, ids: readonly number[]) => config.maxPositionEmbeddings - ids.length;
 
 /** The tokenizer, or a sentence that says what is missing. */
-export function tokenizerOf(model: Model): Tokenizer {
+function tokenizerOf(model: Model): Tokenizer {
   if (!model.tokenizer) {
     throw new UserError(
       `${model.name} has no tokenizer.json: add the tokenizer's files, or pass token ids instead of text.`,

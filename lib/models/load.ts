@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { toFloat16, toFloat32 } from "../formats/floats.ts";
 import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
+import type { NF4Parts } from "../quantize/nf4.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
 import { type HubOptions, modelSource } from "../hub/model.ts";
 import { readOptionalJson } from "../text/files.ts";
@@ -115,7 +116,10 @@ async function loadWeights(
   const weights = new Map<string, Weight>();
   for (const [name, shape] of expected) {
     const parts = await bnbParts(checkpoint, name, shape);
-    if (parts) checkQuantizable(folder, name, shape);
+    if (parts) {
+      checkQuantizable(folder, name, shape);
+      checkDoubleQuant(folder, parts, options);
+    }
     weights.set(
       name,
       parts
@@ -136,6 +140,16 @@ function checkQuantizable(folder: string, name: string, shape: readonly number[]
       `${folder}: ${name} is quantised with rows of ${shape[1]} weights, no multiple of 64.`,
     );
   }
+}
+
+/** What is quantised already stays as it is: an option that would have it otherwise is a mistake. */
+function checkDoubleQuant(folder: string, { nested }: NF4Parts, { doubleQuant }: LoadModelOptions): void {
+  if (doubleQuant === undefined || doubleQuant === (nested !== undefined)) return;
+  throw new UserError(
+    `${folder} is quantised already, ${
+      nested ? "with" : "without"
+    } double quantisation: leave doubleQuant out, or load the model that it was made from.`,
+  );
 }
 
 function checkNames(folder: string, expected: Map<string, readonly number[]>, { tensors }: Checkpoint): void {

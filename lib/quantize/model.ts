@@ -83,29 +83,3 @@ async function denseData(device: Device, { tensor }: DenseWeight): Promise<Float
     ? toFloat32(new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength), "F16")
     : data as Float32Array;
 }
-
-/** A weight's NF4 parts, read back from the device. */
-export async function downloadNF4(device: Device, { codes, scales }: NF4Weight): Promise<NF4Parts> {
-  if ("absmax" in scales) {
-    const [bytes, absmax] = await device.read(codes, scales.absmax);
-    return { codes: bytes as Uint8Array, absmax: absmax as Float32Array, blockSize: 64 };
-  }
-  const [bytes, nestedCodes, nestedAbsmax, offset, codebook] = await device.read(
-    codes,
-    scales.nestedCodes,
-    scales.nestedAbsmax,
-    scales.offset,
-    scales.codebook,
-  );
-  return {
-    codes: bytes as Uint8Array,
-    blockSize: 64,
-    nested: {
-      codes: nestedCodes as Uint8Array,
-      absmax: nestedAbsmax as Float32Array,
-      offset: offset[0],
-      codebook: codebook as Float32Array,
-      blockSize: 256,
-    },
-  };
-}

@@ -74,14 +74,6 @@ export function nestAbsmax(absmax: Float32Array, offset: number = mean(absmax)):
   return { codes, absmax: scales, offset, codebook, blockSize: BLOCK };
 }
 
-/** The scales that 8-bit scales stand for. */
-export function unnestAbsmax({ codes, absmax, offset, codebook, blockSize }: NestedAbsmax): Float32Array {
-  return Float32Array.from(
-    codes,
-    (code, i) => Math.fround(codebook[code] * absmax[Math.floor(i / blockSize)]) + offset,
-  );
-}
-
 /** How many bounds lie below the value: a value on a bound belongs to the lower code. */
 function search(bounds: Float32Array, value: number): number {
   let low = 0, high = bounds.length;

@@ -10,8 +10,9 @@
 //   that 1 or 2 in 1,000 nested codes, those within 1.6e-5 of a midpoint, are not the nearest ones PyTorch finds.
 
 import { dequantizeNF4Into, NF4_LEVELS } from "../engine/nf4/levels.ts";
+import { unnest } from "../engine/ops/nested_absmax.ts";
 import { UserError } from "../errors.ts";
-import { nestAbsmax, type NestedAbsmax, unnestAbsmax } from "./nested.ts";
+import { nestAbsmax, type NestedAbsmax } from "./nested.ts";
 
 export { dequantizeNF4Into, NF4_LEVELS };
 
@@ -131,7 +132,10 @@ function largest(bits: Int32Array, begin: number, end: number): number {
 /** One scale a block as float32, whether the parts hold them plain or in 8 bits. */
 export function absmaxOf(parts: NF4Parts): Float32Array {
   if (parts.absmax) return parts.absmax;
-  if (parts.nested) return unnestAbsmax(parts.nested);
+  if (parts.nested) {
+    const { codes, absmax, offset, codebook } = parts.nested;
+    return unnest([codes, absmax, Float32Array.of(offset), codebook]);
+  }
   throw new UserError("these NF4 parts have neither absmax nor nested scales.");
 }
 

@@ -22,7 +22,9 @@ export interface NF4Data {
  * embeddings, norms and head), or plain numbers.
  *
  * A model is quantised one weight at a time; the model passed in shares the result, since its dense weights are freed as
- * they are replaced (`keep: true` leaves it as it is, at the cost of their memory).
+ * they are replaced (`keep: true` leaves it as it is, at the cost of their memory). On a GPU that holds bf16 weights as f16,
+ * those below 1e-5 have lost digits (at most 3e-8 each) before: there `loadModel(name, { quantize: "nf4" })`, which
+ * quantises the file's own numbers, is what equals bitsandbytes to the bit.
  *
  * @param data a model, or numbers in row-major order
  * @param options `doubleQuant` (default false) stores the scales in 8 bits too

@@ -1,6 +1,6 @@
 // The CPU as a device: tensors are typed arrays, programs are onnxruntime sessions.
 import { UserError } from "../../errors.ts";
-import { allocate, elementCount, type TypedArray } from "../dtype.ts";
+import { allocate, elementCount, fromHalf, type TypedArray } from "../dtype.ts";
 import type { Device } from "../device.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { compileOnnx } from "./program.ts";
@@ -80,8 +80,4 @@ export async function openCPU(
       bytes = 0;
     },
   };
-}
-
-function fromHalf(bits: Uint16Array): Float32Array {
-  return Float32Array.from(new Float16Array(bits.buffer, bits.byteOffset, bits.length));
 }

@@ -44,10 +44,10 @@ export const nestedAbsmaxOp: OpDefinition<Record<string, never>> = {
   samples: [{ inputs: [bytes(1, 600), positive(2, 3), floats([0.7]), normal(3, 256)], attributes: {} }],
 };
 
-/** The same in JavaScript, for weights that are dequantised before a run. */
+/** The same in JavaScript. */
 export function unnest(
   [codes, absmax, offset, codebook]: [Uint8Array, Float32Array, Float32Array, Float32Array],
-) {
+): Float32Array {
   return Float32Array.from(codes, (code, i) => Math.fround(codebook[code] * absmax[i >> 8]) + offset[0]);
 }
 

@@ -1,6 +1,6 @@
 // An opened GPU: tensors in and out of pooled buffers, one command encoder a step, errors that say what went wrong.
 import { UserError } from "../../errors.ts";
-import { type DType, elementCount, type TypedArray } from "../dtype.ts";
+import { type DType, elementCount, fromHalf, type TypedArray } from "../dtype.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { type Features, findAdapter, openAdapter, type WebGPUOptions } from "./adapter.ts";
 import { createPipelines, type PipelineCache } from "./pipelines.ts";
@@ -264,10 +264,6 @@ function watch(gpu: GPUDevice, description: string) {
 function holds(dtype: DType, data: TypedArray): boolean {
   const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, u8: Uint8Array };
   return data instanceof arrays[dtype];
-}
-
-function fromHalf(bits: Uint16Array): Float32Array {
-  return Float32Array.from(new Float16Array(bits.buffer as ArrayBuffer, bits.byteOffset, bits.length));
 }
 
 function view(bytes: ArrayBuffer, { dtype, shape }: Tensor, offset: number): TypedArray {
