@@ -9,6 +9,7 @@ import { machine, type Memory, ours, parseArgs, rival, verdict } from "./sides.t
 
 interface Tokenizing extends Memory {
   seconds: number;
+  cpuSeconds: number;
   rows: number;
   tokens: number;
   sum: number;
@@ -60,6 +61,7 @@ async function compare(rows: string, tokenizer: string): Promise<void> {
         rows: formatNumber(result.rows),
         tokens: formatNumber(result.tokens),
         seconds: result.seconds.toFixed(1),
+        "CPU seconds": result.cpuSeconds.toFixed(1),
         "tokens/s": formatNumber(Math.round(result.tokens / result.seconds)),
         "peak GB": (result.peakBytes / 1e9).toFixed(2),
       }]

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { type Batch, batchOf } from "../lib/data/batch.ts";
 import { Dataset } from "../lib/data/dataset.ts";
 import { type BatchOptions, packBatches, padBatches } from "../lib/data/pack.ts";
+import { blockBuilder } from "../lib/data/token_rows.ts";
 import { chat, financeQA } from "../lib/data/prompt.ts";
 import type { Row } from "../lib/data/row.ts";
 import { UserError } from "../lib/errors.ts";
@@ -234,4 +235,13 @@ Deno.test("labels of their own are kept, and so is a label on the first token", 
     -100,
     6,
   ]]);
+});
+
+Deno.test("tokens take two bytes and a bit each, four where an id needs more", () => {
+  const builder = blockBuilder(512);
+  for (let row = 0; row < 100; row++) builder.add(new Array(400).fill(65_535), new Array(400).fill(65_535));
+  const { ids, labels } = builder.finish();
+  assert.deepEqual([ids.byteLength, labels.byteLength], [80_000, 5_000]);
+  builder.add([65_536, 7], [-100, 7]);
+  assert.equal(builder.finish().ids.byteLength, 4 * 40_002);
 });

@@ -34,8 +34,9 @@ export interface BlockBuilder {
 
 /** An empty block whose rows are cut at `maxLength`. */
 export function blockBuilder(maxLength: number): BlockBuilder {
-  const [ids, labels, starts, rows]: number[][] = [[], [], [0], []];
-  let [seen, truncated, dropped] = [0, 0, 0];
+  let ids = new Int32Array(1024), labels = new Int32Array(1024);
+  const starts = [0], rows: number[] = [];
+  let [size, seen, truncated, dropped] = [0, 0, 0, 0];
   return {
     add(rowIds, rowLabels) {
       const row = seen++;
@@ -44,27 +45,37 @@ export function blockBuilder(maxLength: number): BlockBuilder {
       for (let i = 1; i < end && !trained; i++) trained = rowLabels[i] !== IGNORED;
       if (!trained) return void dropped++;
       if (rowIds.length > maxLength) truncated++;
-      for (let i = 0; i < end; i++) {
-        ids.push(rowIds[i]);
-        labels.push(rowLabels[i]);
+      if (size + end > ids.length) [ids, labels] = [ids, labels].map((values) => grown(values, size + end));
+      for (let i = 0; i < end; i++, size++) {
+        ids[size] = rowIds[i];
+        labels[size] = rowLabels[i];
       }
-      starts.push(ids.length);
+      starts.push(size);
       rows.push(row);
     },
-    finish: () => ({
-      ids: ids.every((id) => id < 1 << 16) ? Uint16Array.from(ids) : Int32Array.from(ids),
-      starts: Uint32Array.from(starts),
-      rows: Uint32Array.from(rows),
-      labels: labels.every((label, i) => label === IGNORED || label === ids[i])
-        ? bits(labels)
-        : Int32Array.from(labels),
-      truncated,
-      dropped,
-    }),
+    finish() {
+      const [allIds, allLabels] = [ids.subarray(0, size), labels.subarray(0, size)];
+      return {
+        ids: allIds.every((id) => id < 1 << 16) ? Uint16Array.from(allIds) : allIds.slice(),
+        starts: Uint32Array.from(starts),
+        rows: Uint32Array.from(rows),
+        labels: allLabels.every((label, i) => label === IGNORED || label === allIds[i])
+          ? bits(allLabels)
+          : allLabels.slice(),
+        truncated,
+        dropped,
+      };
+    },
   };
 }
 
-function bits(labels: number[]): Uint8Array {
+function grown(values: Int32Array<ArrayBuffer>, least: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(Math.max(least, 2 * values.length));
+  larger.set(values);
+  return larger;
+}
+
+function bits(labels: Int32Array): Uint8Array {
   const mask = new Uint8Array(Math.ceil(labels.length / 8));
   labels.forEach((label, i) => {
     if (label !== IGNORED) mask[i >> 3] |= 1 << (i & 7);
