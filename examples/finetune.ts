@@ -6,7 +6,7 @@
 //   deno run -P=train examples/finetune.ts --help                                       all flags
 //
 // Rows may be questions and answers, conversations, texts, texts with labels, in JSON, JSONL, CSV, Parquet, plain text; a file,
-// a folder or (with network permission) a name on the Hub. What is written goes into --out: checkpoints, log.jsonl, the
+// a folder, or with -P=hub a name on the Hub. What is written goes into --out: checkpoints, log.jsonl, the
 // adapter in PEFT's format, pictures of the run, answers before and after.
 
 // %% Settings
@@ -15,6 +15,7 @@ import {
   adamW,
   alpaca,
   attachLoRA,
+  type BatchChoice,
   chat,
   chooseBatchSize,
   constantSchedule,
@@ -38,7 +39,6 @@ import {
   plotRun,
   previewRow,
   processMemory,
-  readRunLog,
   residentBytes,
   rougeScore,
   type Row,
@@ -96,9 +96,8 @@ const { out, quiet, seed, model: name, data: source } = flags;
 if (!name || !source) {
   throw new UserError("Name both --model <folder> and --data <file>; --help shows all flags.");
 }
-if (
-  !flags.resume && !flags["dry-run"] && await readRunLog(join(out, "log.jsonl")).then(() => true, () => false)
-) {
+const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+if (!flags.resume && !flags["dry-run"] && await exists(join(out, "log.jsonl"))) {
   throw new UserError(
     `${out} holds a run already: go on with it by --resume, or choose another folder by --out.`,
   );
@@ -154,13 +153,17 @@ const layout = {
 };
 const alone = packBatches(rows, { ...layout, batchSize: 1 });
 const lengths = Array.from(alone.examples, ({ inputIds }) => inputIds.length);
-const effectiveBatchSize = flags["effective-batch-size"];
-const { batchSize, gradientAccumulationSteps } = flags["batch-size"] === undefined
-  ? chooseBatchSize(model, lengths, { effectiveBatchSize })
-  : {
-    batchSize: flags["batch-size"],
-    gradientAccumulationSteps: Math.max(1, Math.round(effectiveBatchSize / flags["batch-size"])),
-  };
+const settings = join(out, "settings.json");
+async function chooseBatches(): Promise<BatchChoice> {
+  const effectiveBatchSize = flags["effective-batch-size"], batchSize = flags["batch-size"];
+  if (batchSize !== undefined) {
+    return { batchSize, gradientAccumulationSteps: Math.max(1, Math.round(effectiveBatchSize / batchSize)) };
+  }
+  // A run that goes on keeps its batches, however much memory is free by now.
+  if (flags.resume && await exists(settings)) return (await loadDataset(settings)).at(0) as BatchChoice;
+  return chooseBatchSize(model, lengths, { effectiveBatchSize });
+}
+const { batchSize, gradientAccumulationSteps } = await chooseBatches();
 const batches = packBatches(rows, { ...layout, batchSize });
 const heldOut = test && packBatches(test, { ...layout, batchSize });
 console.log(`${lengthReport(rows, { ...layout, batchSize })}\n\n${batches}`);
@@ -190,6 +193,8 @@ console.log(
     `together about ${formatDuration(time.total)}; memory so far ${formatBytes(processMemory().rss)}`,
 );
 if (flags["dry-run"]) Deno.exit(0);
+await Deno.mkdir(out, { recursive: true });
+await new Dataset([{ ...flags, batchSize, gradientAccumulationSteps }]).save(settings, { overwrite: true });
 
 // %% Before: the base's loss and answers
 const plain = useAdapter(model, undefined);

@@ -1,23 +1,24 @@
 // Recipe: TinyLlama-1.1B-Chat on gbharti/finance-alpaca, QLoRA r = 16 on q, k, v, o.
 //
 //   deno run -P=train examples/tinyllama_finance_alpaca.ts                 an embedded small Llama, two minutes, no network
-//   ... --full --model <TinyLlama folder> --data <finance-alpaca file>     the recipe itself
-//   ... --model <folder> --data <file> --max-steps 60                      any Llama, any rows with instruction and output
+//   ... --full --model <TinyLlama folder> --data <finance-alpaca file>     the recipe itself; from the Hub where not named (-P=hub)
+//   ... --model <folder> --data <file> --max-steps 60                      any model, any questions and answers
 //   ... --control                                                          answers shuffled among the rows: must gain nothing
+//
+// It says how long it will take before it starts. A run of hours that goes on after a crash: examples/finetune.ts.
 
 // %% Settings
-import { parseArgs } from "@std/cli";
 import { basename, fromFileUrl, join } from "@std/path";
 import {
   adamW,
   attachLoRA,
   Dataset,
+  estimateTime,
   evaluateLoss,
   financeQA,
   formatBytes,
   formatDuration,
   generate,
-  gradients,
   linearSchedule,
   loadDataset,
   loadModel,
@@ -36,22 +37,32 @@ import {
   showUserErrors,
   trainEpoch,
   useAdapter,
+  UserError,
 } from "@fintune/fintune";
+import { on, readFlags, text, whole } from "./flags.ts";
 import { financeQuestions, questionKinds, type QuestionRow, shuffleAnswers } from "./tiny/questions.ts";
 
 showUserErrors();
-const flags = parseArgs(Deno.args, {
-  string: ["model", "data", "out", "max-steps", "rows", "test"],
-  boolean: ["full", "control"],
+const flags = readFlags("QLoRA of a small Llama on finance questions: tinyllama_finance_alpaca.ts [flags]", {
+  "full": on("The document's own recipe: TinyLlama-1.1B and finance-alpaca, from the Hub where not named"),
+  "model": text("Folder of a model, or its name on the Hub"),
+  "data": text("Questions and answers: a file, a folder, or a name on the Hub"),
+  "rows": whole("Rows to take, after de-duplication; default: the recipe's", undefined, 2),
+  "test": whole("Rows of them that are held out; default: the recipe's", undefined),
+  "max-steps": whole("Stop after so many steps", undefined),
+  "control": on("Shuffle the answers among the rows: nothing must be gained"),
+  "out": text("Folder for the adapter and the charts; default: out/ and the recipe's name"),
 });
-const embedded = !flags.model && !flags.data && !flags.full;
-if (!embedded && !(flags.model && flags.data)) {
-  console.error("Name both: --model <folder of a Llama> and --data <file with instruction and output>.");
-  Deno.exit(2);
+const source = {
+  model: flags.model ?? (flags.full ? "TinyLlama/TinyLlama-1.1B-Chat-v1.0" : undefined),
+  data: flags.data ?? (flags.full ? "gbharti/finance-alpaca" : undefined),
+};
+const embedded = !source.model && !source.data;
+if (!embedded && !(source.model && source.data)) {
+  throw new UserError("Name both: --model <folder> and --data <file of questions and answers>; or --full.");
 }
-const out: string = flags.out ??
-  join("out", flags.control ? "tinyllama_control" : "tinyllama_finance_alpaca");
-const maxSteps = flags["max-steps"] ? Number(flags["max-steps"]) : Infinity;
+const out = flags.out ?? join("out", flags.control ? "tinyllama_control" : "tinyllama_finance_alpaca");
+const maxSteps = flags["max-steps"] ?? Infinity;
 
 /** The document's settings. The small model gets more and shorter rows, once, and trains on the answers alone. */
 const recipe = embedded
@@ -82,22 +93,23 @@ const lora = { r: 16, alpha: 32, dropout: 0.05, targetModules: ["q_proj", "k_pro
 const sampling = embedded ? {} : { temperature: 0.7, topP: 0.9, seed: 42 };
 
 // %% Rows: de-duplicated, without short answers, split with seed 42
-async function realRows(file: string): Promise<{ train: Dataset<Row>; test: Dataset<Row> }> {
-  const rows = (await loadDataset(file)).dedupe("instruction").filter((row) =>
+async function realRows(name: string): Promise<{ train: Dataset<Row>; test: Dataset<Row> }> {
+  const rows = (await loadDataset(name)).dedupe(financeQA.question).filter((row) =>
     financeQA.answer(row).trim().length >= 20
   );
-  return rows.take(flags.rows ? Number(flags.rows) : recipe.rows).split({
-    test: Number(flags.test ?? recipe.test),
-    seed: 42,
-  });
+  return rows.take(flags.rows ?? recipe.rows).split({ test: flags.test ?? recipe.test, seed: 42 });
 }
 
 function embeddedRows(): { train: Dataset<Row>; test: Dataset<Row> } {
-  const { train, test } = financeQuestions({ train: recipe.rows, test: recipe.test, seed: 42 });
+  const { train, test } = financeQuestions({
+    train: flags.rows ?? recipe.rows,
+    test: flags.test ?? recipe.test,
+    seed: 42,
+  });
   return { train: new Dataset<Row>(train), test: new Dataset<Row>(test) };
 }
 
-const { train: trueRows, test } = embedded ? embeddedRows() : await realRows(flags.data!);
+const { train: trueRows, test } = embedded ? embeddedRows() : await realRows(source.data!);
 const train = flags.control
   ? new Dataset<Row>(shuffleAnswers(trueRows.toArray() as QuestionRow[], 7))
   : trueRows;
@@ -108,7 +120,7 @@ console.log(
 );
 
 // %% Model: NF4 with double quantisation, and a LoRA adapter
-const folder = flags.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
+const folder = source.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
 const base = await loadModel(folder);
 console.log(`${folder} on ${base.device.name}, because ${base.device.reason}`);
 const dense = residentBytes(base);
@@ -126,21 +138,28 @@ const batches = packBatches(train, layout), heldOut = packBatches(test, layout);
 console.log(`${batches}`);
 const totalSteps = Math.min(maxSteps, epochs * batches.length);
 
-// %% How long it will take here: one batch, forward and backward, twice (the first also compiles)
-const [first] = batches;
-await gradients(model, first);
-const trial = performance.now();
-await gradients(model, first);
-const perStep = (performance.now() - trial) / 1000;
+// %% How long it will take here, validation and answers included
+const questions = test.map((row) => financeQA.question(row)).toArray();
+const every = Math.max(1, Math.ceil(totalSteps / 9));
+const time = await estimateTime(model, {
+  batches,
+  steps: totalSteps,
+  heldOut,
+  evaluations: Math.ceil(totalSteps / every) + 1,
+  questions,
+  maxNewTokens: recipe.maxNewTokens,
+});
 console.log(
-  `a step takes about ${formatDuration(perStep)} here, ${totalSteps} steps about ${
-    formatDuration(perStep * totalSteps)
-  }`,
+  `about ${formatDuration(time.total)} here: ${totalSteps} steps ${formatDuration(time.training)} (${
+    formatDuration(time.step)
+  } each), ` +
+    `validation ${formatDuration(time.evaluation)}, answers before and after at most ${
+      formatDuration(time.answers)
+    }`,
 );
 
 // %% Before: what the base answers
-const questions = test.map((row) => financeQA.question(row));
-const references = test.map((row) => row.output);
+const references = test.map((row) => financeQA.answer(row).trim()).toArray();
 const answer = (tuned: boolean) => {
   const using = useAdapter(model, tuned ? model.active : undefined);
   return generate(using, questions, { maxNewTokens: recipe.maxNewTokens, ...sampling });
@@ -152,7 +171,6 @@ const points: LossPoint[] = [{ step: 0, loss: await evaluateLoss(model, heldOut)
 const optimizer = adamW(model, {
   learningRate: linearSchedule(learningRate, { warmup: Math.min(warmup, totalSteps / 5), total: totalSteps }),
 });
-const every = Math.max(1, Math.ceil(totalSteps / 9));
 const started = performance.now();
 let trainedTokens = 0;
 for (let epoch = 1; optimizer.steps < totalSteps; epoch++) {
@@ -223,12 +241,12 @@ if (embedded) {
   );
 }
 
-for (const [i, row] of test.take(3).toArray().entries()) {
-  console.log(`\nQuestion: ${row.instruction} ${row.input ?? ""}`);
+for (let i = 0; i < Math.min(3, questions.length); i++) {
+  console.log(`\n${questions[i]}`);
   console.log(
     `  base:      ${before[i].trim().slice(0, 300)}\n  tuned:     ${after[i].trim().slice(0, 300)}`,
   );
-  console.log(`  reference: ${String(row.output).slice(0, 300)}`);
+  console.log(`  reference: ${references[i].slice(0, 300)}`);
 }
 
 // %% What stays beside the adapter: the curve and the scores
