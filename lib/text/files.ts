@@ -16,6 +16,16 @@ export async function readOptionalText(path: string): Promise<string | undefined
   }
 }
 
+/** The file's bytes, or undefined where there is no such file. */
+export async function readOptionalBytes(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw fileError(error, path, "read");
+  }
+}
+
 /** The file's JSON object, or undefined where there is no such file. */
 export async function readOptionalJson(path: string): Promise<JsonObject | undefined> {
   const text = await readOptionalText(path);

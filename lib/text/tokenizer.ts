@@ -11,7 +11,9 @@ import {
   type MarkedChat,
   type Message,
 } from "./chat_template.ts";
-import { isObject, type JsonObject, readOptionalJson } from "./files.ts";
+import { isObject, type JsonObject, readOptionalBytes, readOptionalJson } from "./files.ts";
+import { readSentencePiece, type TokenizerFiles } from "./sentencepiece.ts";
+import { encodingFiles, type EncodingName, isRankFile, readRankFile } from "./tiktoken.ts";
 import { tokenBytes } from "./token_bytes.ts";
 import { prepareTokenizerJson, tokenIds, type TokenizerJson } from "./tokenizer_json.ts";
 import { wordEncoder } from "./word_encoder.ts";
@@ -85,10 +87,33 @@ type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
 export async function loadTokenizer(name: string, options: HubOptions = {}): Promise<Tokenizer | undefined> {
   const { folder, fetch } = await modelSource(name, options);
   await fetch("tokenizer");
-  const path = join(folder, "tokenizer.json");
-  const raw = await readOptionalJson(path);
-  if (raw === undefined) return undefined;
-  const config = await readOptionalJson(join(folder, "tokenizer_config.json")) ?? {};
+  const files = await readTokenizerFiles(folder);
+  return files && await tokenizerOf(files, folder);
+}
+
+/**
+ * One of tiktoken's encodings, for counting and for models that use it. Its ranks come with the npm package js-tiktoken.
+ *
+ * @param name gpt2, r50k_base, p50k_base, p50k_edit, cl100k_base (GPT-4) or o200k_base (GPT-4o and later)
+ * @returns a tokenizer with the encoding's ids; it adds nothing around a text and has no chat template
+ * @throws UserError for another name
+ *
+ * @example
+ * ```ts
+ * import { loadEncoding } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const gpt2 = await loadEncoding("gpt2");
+ * assert.deepEqual(gpt2.encode("hello world"), [31373, 995]);
+ * ```
+ */
+export async function loadEncoding(name: EncodingName): Promise<Tokenizer> {
+  return await tokenizerOf({ ...await encodingFiles(name), path: name }, name);
+}
+
+async function tokenizerOf(
+  { json: raw, config, path }: TokenizerFiles & { path: string },
+  folder: string,
+): Promise<Tokenizer> {
   const json = prepareTokenizerJson(raw, config, path);
   const ids = tokenIds(json);
   const special = specialTokens(
@@ -116,6 +141,22 @@ export async function loadTokenizer(name: string, options: HubOptions = {}): Pro
     markAnswers: chat?.renderMarked,
     tokenBytes: tokenBytes(json),
   };
+}
+
+/** The folder's tokenizer.json, or what its older files say, with tokenizer_config.json. */
+async function readTokenizerFiles(folder: string): Promise<TokenizerFiles & { path: string } | undefined> {
+  const config = await readOptionalJson(join(folder, "tokenizer_config.json")) ?? {};
+  const path = join(folder, "tokenizer.json");
+  const json = await readOptionalJson(path);
+  if (json !== undefined) return { json, config, path };
+  for (const name of ["tokenizer.model", "qwen.tiktoken"]) {
+    const path = join(folder, name);
+    const bytes = await readOptionalBytes(path);
+    if (bytes === undefined) continue;
+    const read = isRankFile(bytes) ? readRankFile : readSentencePiece;
+    return { ...read(bytes, config, path), path };
+  }
+  return undefined;
 }
 
 interface NamedIds {

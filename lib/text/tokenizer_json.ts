@@ -74,10 +74,16 @@ function checkedModel(model: unknown, path: string): JsonObject {
   }
   if (!isObject(model.vocab)) throw new UserError(`${path}: the model's "vocab" should map tokens to ids.`);
   for (const [token, id] of Object.entries(model.vocab)) checkId(id, token, path);
-  if (model.type === "BPE" && !Array.isArray(model.merges)) {
-    throw new UserError(`${path}: the BPE model has no list of "merges".`);
+  if (model.type === "BPE" && !(Array.isArray(model.merges) && model.merges.every(isMerge))) {
+    throw new UserError(`${path}: the BPE model has no list of "merges", each of two tokens.`);
   }
   return model;
+}
+
+/** "a b", or in newer files ["a", "b"]. */
+function isMerge(merge: unknown): boolean {
+  if (typeof merge === "string") return true;
+  return Array.isArray(merge) && merge.length === 2 && merge.every((token) => typeof token === "string");
 }
 
 function checkedToken(token: unknown, path: string): AddedToken {
