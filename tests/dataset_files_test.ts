@@ -281,6 +281,19 @@ Deno.test("URLs: by ending or content type, through redirects; what fails is one
   await server.shutdown();
 });
 
+Deno.test("URLs: a body that is cut short is refused, not taken for the whole", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const served = (async () => {
+    using connection = await listener.accept();
+    await connection.read(new Uint8Array(4096));
+    await connection.write(bytesOf("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na,b\n1,2\n"));
+  })();
+  const url = `http://127.0.0.1:${listener.addr.port}/rows.csv`;
+  await refused("cut", () => loadDataset(url), /rows\.csv broke off: /);
+  await served;
+  listener.close();
+});
+
 Deno.test("text pieces: decoding does not depend on how the bytes arrive", async () => {
   const text = "\ufeffaé日\u{1f4b6}\r\n\ufeffb";
   const bytes = bytesOf(text);
