@@ -115,6 +115,10 @@ Deno.test("weights: missing files and shards", async () => {
     weight_map: { "model.norm.weight": "../../other.safetensors" },
   });
   await brokenModel("a path in the index", shards, extra, /which is no shard/);
+  const nul = editJson("model.safetensors.index.json", {
+    weight_map: { "model.norm.weight": "a\0b.safetensors" },
+  });
+  await brokenModel("no file's name in the index", shards, nul, /which is no shard/);
 });
 
 Deno.test("config.json: impossible sizes", async () => {
@@ -160,6 +164,18 @@ Deno.test("a tokenizer larger than the embedding", async () => {
   );
 });
 
+Deno.test("a list nested so deep that joining it overflows the stack", async () => {
+  const deep = "[".repeat(50_000) + "]".repeat(50_000);
+  const nested = (folder: string, file: string, from: string, to: string) => async (copy: string) => {
+    const text = await Deno.readTextFile(join(folder, file));
+    assert.ok(text.includes(from));
+    await Deno.writeTextFile(join(copy, file), text.replace(from, to));
+  };
+  const folder = referenceFolder("tiny_tokenizer");
+  const merges = nested(folder, "tokenizer.json", '"merges":[', `"merges":[${deep},`);
+  await brokenModel("merges", tied, merges, /each of two tokens/);
+});
+
 Deno.test("adapters: of another model, damaged, absent", async () => {
   const adapter = join(referenceFolder("llama_tied"), "adapter");
   const base = await loadModel(tied, { device });
@@ -185,6 +201,11 @@ Deno.test("adapters: of another model, damaged, absent", async () => {
     ["rank 0", editJson("adapter_config.json", { r: 0 }), /rank r must be a whole number from 1 on/],
     ["a rank beyond memory", editJson("adapter_config.json", { r: 1e12 }), /for another model/],
     ["no JSON", (f) => Deno.writeTextFile(join(f, "adapter_config.json"), "peft"), /not valid JSON/],
+    [
+      "a pattern that backtracks for ever",
+      editJson("adapter_config.json", { target_modules: "(([a-z_.0-9]+)+)+!" }),
+      /are no linear layers of this model/,
+    ],
   ];
   for (const [what, change, pattern] of cases) {
     await withCopy(adapter, change, (copy) => refused(what, () => load(copy), pattern));

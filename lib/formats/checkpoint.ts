@@ -104,7 +104,7 @@ async function readIndex(path: string): Promise<Map<string, string>> {
   const entries = Object.entries(map);
   for (const [name, file] of entries) {
     // A plain file name: an index must not lead out of its folder.
-    if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
+    if (typeof file !== "string" || !/^[^/\\\p{Cc}]+\.safetensors$/u.test(file)) {
       throw new UserError(
         `${path}: tensor "${name}" is said to lie in ${JSON.stringify(file)}, which is no shard.`,
       );

@@ -94,7 +94,9 @@ function parseState(bytes: Uint8Array, name: string): QuantState {
     throw new UserError(`${name}${STATE}nf4 is damaged: it is not valid JSON.`);
   }
   const { blocksize, shape, nested_blocksize: nested, nested_offset: offset } = state;
-  if (!Array.isArray(shape)) throw new UserError(`${name}${STATE}nf4 does not tell the weight's shape.`);
+  if (!Array.isArray(shape) || !shape.every(Number.isSafeInteger)) {
+    throw new UserError(`${name}${STATE}nf4 does not tell the weight's shape.`);
+  }
   if (blocksize !== BLOCK || (nested !== undefined && nested !== NESTED_BLOCK)) {
     throw new UserError(
       `${name} is quantised in blocks of ${blocksize}${nested === undefined ? "" : ` and ${nested}`}: ` +

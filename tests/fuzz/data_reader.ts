@@ -39,7 +39,7 @@ export function dataReader(
     passesOuter: (files) => passes(files.get(file)!) === true,
     async read(folder) {
       const rows = await loadDataset(join(folder, file), options);
-      return JSON.stringify(rows.at(0), (_, value) => typeof value === "bigint" ? String(value) : value);
+      return rows.at(0);
     },
   };
 }

@@ -1,8 +1,8 @@
 // A PEFT adapter: which modules it names and how, by regular expressions too, and its matrices.
 import { openDevice } from "../../../lib/engine/open.ts";
+import { removeAdapter } from "../../../lib/models/free.ts";
 import { loadModel } from "../../../lib/models/load.ts";
 import { loadAdapter } from "../../../lib/peft.ts";
-import { freeAdapter } from "../free_model.ts";
 import { folderFiles, folderPasses, mutateFolder } from "../mutate_folder.ts";
 import { chance, pick } from "../random.ts";
 import { encode, parsed, type Reader } from "../reader.ts";
@@ -49,6 +49,6 @@ const reader: Reader = {
     files.set(CONFIG, encode(JSON.stringify(config)));
   },
   passesOuter: (files) => folderPasses(files, [CONFIG, WEIGHTS]),
-  read: async (folder) => freeAdapter(await loadAdapter(base, folder)),
+  read: async (folder) => removeAdapter(await loadAdapter(base, folder), "default"),
 };
 export default reader;

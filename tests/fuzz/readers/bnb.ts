@@ -1,7 +1,7 @@
 // Weights that bitsandbytes quantised: states that lie, scales and codebooks of other sizes.
 import { openDevice } from "../../../lib/engine/open.ts";
+import { freeModel } from "../../../lib/models/free.ts";
 import { loadModel } from "../../../lib/models/load.ts";
-import { freeModel } from "../free_model.ts";
 import { joined } from "../mutate_bytes.ts";
 import { folderFiles, folderPasses } from "../mutate_folder.ts";
 import { mutateJson } from "../mutate_json.ts";

@@ -1,9 +1,9 @@
 // A whole model folder with its weights in one file.
 import { openDevice } from "../../../lib/engine/open.ts";
+import { freeModel } from "../../../lib/models/free.ts";
 import { loadModel } from "../../../lib/models/load.ts";
 import { folderFiles, folderPasses, mutateFolder } from "../mutate_folder.ts";
 import type { Reader } from "../reader.ts";
-import { freeModel } from "../free_model.ts";
 
 const device = await openDevice({ backend: "cpu" });
 

@@ -37,6 +37,7 @@ const PIECES = [
 const reader: Reader = {
   name: "template",
   outer: "the template is text in UTF-8 in which every {% and {{ is closed",
+  allowance: 64 << 20, // a text may grow to 16 million characters
   seeds: async () => [(await folderFiles("tiny_tokenizer")).set(FILE, encode(SEED))],
   mutate(files, random) {
     let text = SEED;
