@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { type Batches, type BatchOptions, packBatches, padBatches } from "../lib/data/pack.ts";
 import { financeQA, type Prompt } from "../lib/data/prompt.ts";
 import type { Row } from "../lib/data/row.ts";
-import { decodeBlock, encodeBlock } from "../lib/data/token_cache.ts";
+import { decodeBlock, defaultCacheFolder, encodeBlock } from "../lib/data/token_cache.ts";
 import { blockBuilder } from "../lib/data/token_rows.ts";
+import { UserError } from "../lib/errors.ts";
 import { loadTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
 
 const tiny = await loadTokenizer(
@@ -142,4 +143,32 @@ Deno.test("cache: a folder that takes nothing costs a warning, a tokenizer witho
       /no fingerprint\(\) of its files/,
     );
   });
+});
+
+Deno.test("cache: true is the system's cache folder", { ignore: Deno.build.os !== "linux" }, () => {
+  const names = ["XDG_CACHE_HOME", "HOME"], before = names.map((name) => Deno.env.get(name));
+  const set = (name: string, value?: string) =>
+    value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+  try {
+    set("XDG_CACHE_HOME", "/caches");
+    assert.equal(defaultCacheFolder(), "/caches/fintune/tokens");
+    set("XDG_CACHE_HOME");
+    set("HOME", "/home/somebody");
+    assert.equal(defaultCacheFolder(), "/home/somebody/.cache/fintune/tokens");
+    set("HOME");
+    assert.throws(defaultCacheFolder, /names no cache folder/);
+  } finally {
+    names.forEach((name, i) => set(name, before[i]));
+  }
+});
+
+Deno.test("cache: permissions that are missing are named", { permissions: { read: true } }, () => {
+  const options = { tokenizer: tiny, prompt: financeQA };
+  const refused = (cache: boolean | string, message: RegExp) =>
+    assert.throws(
+      () => packBatches(ROWS.slice(0, 2), { ...options, cache }),
+      (error: Error) => error instanceof UserError && message.test(error.message),
+    );
+  refused(true, /--allow-env=XDG_CACHE_HOME,HOME\); or name one/);
+  refused("somewhere", /no permission to write somewhere: run with --allow-write/);
 });
