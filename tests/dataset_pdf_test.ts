@@ -138,4 +138,22 @@ Deno.test("pdf: hyphens, ligatures, upright and turned text, running lines of ma
   const kept = blocksOf(pages.map((page) => page.filter((line) => !running.has(line))));
   assert.equal(kept.filter((block) => block.text.startsWith("Body of page")).length, 7);
   assert.ok(kept.some((block) => block.text.includes("1,234")));
+  const titles = ["Bonds", "Shares", "Funds", "Options"].map((title, i) =>
+    linesOf(
+      [
+        item(`Chapter on ${title}`, 0, 780),
+        item(`${i + 5}`, 300, 780),
+        item(`${title} are traded daily.`, 0, 600),
+      ],
+      upright,
+      i + 1,
+    )
+  );
+  assert.deepEqual([...runningLines(titles)].map((line) => line.text).at(-1), "Chapter on Options 8");
+  const contents = linesOf(
+    [item("1 Bonds . . . . . . . . 5", 0, 700), item("2 Shares ....... 12", 0, 680)],
+    upright,
+    1,
+  );
+  assert.deepEqual(blocksOf([contents]).map((block) => block.kind), ["table"]);
 });

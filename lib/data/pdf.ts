@@ -36,7 +36,7 @@ export interface Passage {
 export interface PDFText {
   /** The running text. */
   passages: Dataset<Passage>;
-  /** Tables of numbers, kept apart: rows as lines, a tab between cells. */
+  /** Tables of numbers and of contents, kept apart: rows as lines, a tab between cells. */
   tables: Dataset<Passage>;
   /** How many pages the file has. */
   pages: number;

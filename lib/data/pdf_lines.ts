@@ -86,24 +86,34 @@ const PAGE_NUMBER = /^(page\s*)?[-–—|[(]?\s*(\d{1,4}|[ivxlc]{1,7})\s*[-–�
 
 /**
  * Running headers, footers and page numbers: lines near a page's edge that, but for their numbers, stand at the same height on
- * several pages (two of up to three, else three); and page numbers outermost on a page.
+ * several pages (two of up to three, else three); outermost lines that are a page number, or begin or end with one that counts
+ * with the pages (a chapter's title beside it changes).
  */
 export function runningLines(pages: readonly Line[][]): Set<Line> {
   const running = new Set<Line>();
   const alike = new Map<string, Line[]>();
+  const counting = new Map<number, Line[]>();
+  const note = <K>(map: Map<K, Line[]>, key: K, line: Line) => map.set(key, [...map.get(key) ?? [], line]);
   for (const lines of pages) {
     const byHeight = lines.toSorted((a, b) => a.y - b.y);
     for (const line of [byHeight.at(0), byHeight.at(-1)]) {
-      if (line && lines.length > 1 && PAGE_NUMBER.test(line.text)) running.add(line);
+      if (!line || lines.length < 2) continue;
+      if (PAGE_NUMBER.test(line.text)) running.add(line);
+      for (const cell of line.cells.length > 1 ? [line.cells[0], line.cells.at(-1)!] : []) {
+        if (/^\d{1,4}$/.test(cell)) note(counting, Number(cell) - line.page, line);
+      }
     }
     const edges = new Set([...byHeight.slice(0, EDGE), ...byHeight.slice(-EDGE)]);
     for (const line of edges) {
       const key = line.text.toLowerCase().replaceAll(/\P{L}+/gu, " ").trim(); // left and right pages put numbers elsewhere
       if (key === "" && !PAGE_NUMBER.test(line.text)) continue; // numbers of a table
-      alike.set(key, [...alike.get(key) ?? [], line]);
+      note(alike, key, line);
     }
   }
   const enough = pages.length <= 3 ? 2 : 3;
+  for (const lines of counting.values()) {
+    if (new Set(lines.map((line) => line.page)).size >= enough) lines.forEach((line) => running.add(line));
+  }
   for (const lines of alike.values()) {
     const heights = lines.map((line) => line.y).sort((a, b) => a - b);
     const usual = heights[heights.length >> 1];

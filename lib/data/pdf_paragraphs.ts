@@ -115,9 +115,12 @@ function vocabulary(lines: readonly Line[]): Set<string> {
 
 const NUMBER = /^[($€£¥+−–—-]*\s?[$€£¥]?\d[\d.,]*\s?[)%x*]*$|^[-–—]+$|^n\/?[am]$/i;
 
+const LEADERS = /(\s?\.){5,}\s*\S{1,5}$/; // a table of contents
+
 // Lines of numbers in columns, with the short labels and column names that stand between and above them.
 function tableLines(lines: readonly Line[]): Set<Line> {
   const isTable = lines.map(({ cells, text }) => {
+    if (LEADERS.test(text)) return true;
     const numbers = cells.filter((cell) => cell.split(" ").every((part) => NUMBER.test(part))).length;
     if (cells.length > 1) return numbers * 2 >= cells.length - 1 && numbers > 0;
     const parts = text.split(" ");
