@@ -33,6 +33,7 @@ import {
   linearSchedule,
   loadDataset,
   loadModel,
+  loadTokenizer,
   markdownTable,
   packBatches,
   perplexity,
@@ -119,24 +120,8 @@ async function loadRows(): Promise<{ rows: Dataset<Row>; test?: Dataset<Row> }> 
 const { rows, test } = await loadRows();
 console.log(`${rows}${test ? `; ${formatNumber(test.length)} held out` : ""}`);
 
-// %% Model and adapter
-const base = await loadModel(name, flags["full-precision"] ? {} : { quantize: "nf4", doubleQuant: true });
-console.log(
-  `${name} on ${base.device.name}, because ${base.device.reason}; ${
-    formatBytes(residentBytes(base))
-  } of weights`,
-);
-const modules = flags["target-modules"];
-const model = attachLoRA(base, {
-  r: flags.r,
-  alpha: flags.alpha,
-  dropout: flags.dropout,
-  targetModules: modules === "all-linear" ? modules : modules.split(",").map((module) => module.trim()),
-  seed,
-});
-
-// %% Batches: the prompt that fits the rows, and as many rows at once as memory holds
-const { tokenizer } = base;
+// %% The prompt that fits the rows, their lengths, and what of the first row is trained
+const tokenizer = await loadTokenizer(name);
 const prompts = {
   auto: () => detectPrompt(test ? rows.concat(test) : rows, tokenizer, { system: flags.system }),
   chat: () => chat(tokenizer, { system: flags.system }),
@@ -153,6 +138,27 @@ const layout = {
 };
 const alone = packBatches(rows, { ...layout, batchSize: 1 });
 const lengths = Array.from(alone.examples, ({ inputIds }) => inputIds.length);
+console.log(`${lengthReport(rows, layout)}\n`);
+console.log(`The first row, by the prompt ${prompt.name}:`);
+console.log(previewRow(rows.at(0), layout));
+
+// %% Model and adapter
+const base = await loadModel(name, flags["full-precision"] ? {} : { quantize: "nf4", doubleQuant: true });
+console.log(
+  `${name} on ${base.device.name}, because ${base.device.reason}; ${
+    formatBytes(residentBytes(base))
+  } of weights`,
+);
+const modules = flags["target-modules"];
+const model = attachLoRA(base, {
+  r: flags.r,
+  alpha: flags.alpha,
+  dropout: flags.dropout,
+  targetModules: modules === "all-linear" ? modules : modules.split(",").map((module) => module.trim()),
+  seed,
+});
+
+// %% Batches: as many rows at once as memory holds
 const settings = join(out, "settings.json");
 async function chooseBatches(): Promise<BatchChoice> {
   const effectiveBatchSize = flags["effective-batch-size"], batchSize = flags["batch-size"];
@@ -166,9 +172,7 @@ async function chooseBatches(): Promise<BatchChoice> {
 const { batchSize, gradientAccumulationSteps } = await chooseBatches();
 const batches = packBatches(rows, { ...layout, batchSize });
 const heldOut = test && packBatches(test, { ...layout, batchSize });
-console.log(`${lengthReport(rows, { ...layout, batchSize })}\n\n${batches}`);
-console.log(`\nThe first row, by the prompt ${prompt.name}:`);
-console.log(previewRow(rows.at(0), layout));
+console.log(`${batches}`);
 
 // %% The plan, and how long it takes here
 const stepsInEpoch = Math.ceil(batches.length / gradientAccumulationSteps);

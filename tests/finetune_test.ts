@@ -151,7 +151,12 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
     "--tensorboard",
   );
 
-  const dry = await finetune([...args, "--dry-run"]);
+  const [dry, missing] = await Promise.all([
+    finetune([...args, "--dry-run"]),
+    finetune(["--model", join(folder, "none"), "--data", data]),
+  ]);
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /^[^\n]*none[^\n]*\.\n$/);
   assert.equal(dry.code, 0, dry.stderr);
   assert.match(dry.stdout, /rows\.jsonl: 27 rows \(messages\); 3 held out/);
   assert.match(dry.stdout, /The first row, by the prompt chat:\n[^]*\[\+It is \d+ dollars\./);
