@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "@std/path";
 import { openDevice } from "../lib/engine/open.ts";
+import { modelSource } from "../lib/hub/model.ts";
 import { loadConfig, loadModel } from "../lib/models/load.ts";
 import { loadAdapter, saveAdapter } from "../lib/peft.ts";
 import { loadTokenizer } from "../lib/text/tokenizer.ts";
@@ -23,6 +24,9 @@ Deno.test("loadModel, loadAdapter, loadTokenizer and loadConfig by names on the 
     "models/acme/base": { files: { ...base, "pytorch_model.bin": "x" }, revisions: { v2: other } },
     "models/acme/adapter": {
       files: { ...await filesOf("llama_tied", "adapter"), "optimizer.pt": "x", "README.md": "x" },
+    },
+    "models/acme/older": {
+      files: { "tokenizer.model": "x", "qwen.tiktoken": "y", "config.json": "{}", "vocab.txt": "z" },
     },
     "models/acme/words": { files: await filesOf("tiny_tokenizer") },
   });
@@ -62,6 +66,9 @@ Deno.test("loadModel, loadAdapter, loadTokenizer and loadConfig by names on the 
       ),
     );
     assert.equal(await loadTokenizer("acme/adapter"), undefined);
+    const older = await modelSource("acme/older", { quiet: true });
+    await older.fetch("tokenizer");
+    assert.deepEqual(fetched(), ["config.json", "tokenizer.model"]);
   });
   await Deno.remove(cache, { recursive: true });
 });

@@ -25,14 +25,15 @@ export interface ModelSource {
   fetch(...parts: ModelPart[]): Promise<void>;
 }
 
-const SMALL: Record<Exclude<ModelPart, "weights">, readonly string[]> = {
+/** Each entry is a file, or several of which the first that is there says the same as the others. */
+const SMALL: Record<Exclude<ModelPart, "weights">, readonly (string | readonly string[])[]> = {
   config: ["config.json"],
   tokenizer: [
-    "tokenizer.json",
+    ["tokenizer.json", "tokenizer.model", "qwen.tiktoken"],
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
-    "generation_config.json", // it too says what ends a text
+    ["generation_config.json", "config.json"], // they too say what ends a text
   ],
   adapter: ["adapter_config.json", "adapter_model.safetensors"],
 };
@@ -57,7 +58,8 @@ export async function modelSource(
     folder: open.folder,
     async fetch(...parts) {
       const small = parts.flatMap((part) => part === "weights" ? [] : SMALL[part]);
-      await fetchFiles(open, small.filter((path) => open.files.has(path)), quiet);
+      const found = small.map((names) => [names].flat().find((name) => open.files.has(name)));
+      await fetchFiles(open, found.filter((name) => name !== undefined), quiet);
       if (parts.includes("weights")) await fetchWeights(open, quiet);
     },
   };
