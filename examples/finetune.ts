@@ -31,6 +31,7 @@ import {
   generate,
   lengthReport,
   linearSchedule,
+  loadConfig,
   loadDataset,
   loadModel,
   loadTokenizer,
@@ -121,6 +122,7 @@ const { rows, test } = await loadRows();
 console.log(`${rows}${test ? `; ${formatNumber(test.length)} held out` : ""}`);
 
 // %% The prompt that fits the rows, their lengths, and what of the first row is trained
+await loadConfig(name); // a model that is not there is told first
 const tokenizer = await loadTokenizer(name);
 const prompts = {
   auto: () => detectPrompt(test ? rows.concat(test) : rows, tokenizer, { system: flags.system }),
