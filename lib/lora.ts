@@ -1,4 +1,5 @@
 // LoRA (Hu et al. 2021) with PEFT's meaning: which modules get an adapter, how its matrices start, what is trainable.
+import { checkModel } from "./arguments.ts";
 import { lowbias32 } from "./engine/ops/dropout.ts";
 import type { Tensor } from "./engine/tensor.ts";
 import { UserError } from "./errors.ts";
@@ -42,6 +43,7 @@ export interface LoRAOptions {
  * ```
  */
 export function attachLoRA(model: Model, options: LoRAOptions = {}): Model {
+  checkModel("attachLoRA", model);
   const { name = "default", seed = 0, quiet = false } = options;
   refuseTakenName(model, name);
   const config = checkedConfig(model.config, options);

@@ -1,4 +1,5 @@
 // Adapters as folders in PEFT's own format: adapter_config.json and adapter_model.safetensors.
+import { checkModel, checkName } from "./arguments.ts";
 import { join } from "@std/path";
 import { UserError } from "./errors.ts";
 import { removeLeftovers, writeFileAtomic } from "./formats/atomic.ts";
@@ -126,6 +127,8 @@ export async function loadAdapter(
   source: string,
   { name = "default", ...options }: LoadAdapterOptions = {},
 ): Promise<Model> {
+  checkModel("loadAdapter", model);
+  checkName("loadAdapter", "a folder or an adapter's name on the Hub", source);
   refuseTakenName(model, name);
   const { folder, fetch } = await modelSource(source, options);
   await fetch("adapter");

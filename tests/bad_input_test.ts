@@ -7,8 +7,10 @@ import { loadDataset } from "../lib/data/load.ts";
 import { packBatches } from "../lib/data/pack.ts";
 import { financeQA } from "../lib/data/prompt.ts";
 import { openDevice } from "../lib/engine/open.ts";
+import { generate } from "../lib/generate/generate.ts";
 import { attachLoRA, type LoRAOptions } from "../lib/lora.ts";
-import { loadModel } from "../lib/models/load.ts";
+import { rougeScore } from "../lib/metrics/rouge.ts";
+import { checkHeadSize, loadModel } from "../lib/models/load.ts";
 import { loadTokenizer } from "../lib/text/tokenizer.ts";
 import { adamW, type AdamWOptions } from "../lib/train/adamw.ts";
 import { evaluateLoss, trainEpoch } from "../lib/train/epoch.ts";
@@ -89,6 +91,58 @@ Deno.test("batches that do not fit the model", async () => {
   await refused("no batches", () => evaluateLoss(tuned, []), /no trained position/);
 });
 
+// As a notebook calls them, where nobody checks types.
+Deno.test("a forgotten await, a missing argument, rows where batches are wanted", async () => {
+  // deno-lint-ignore no-explicit-any
+  const anything = (value: unknown) => value as any;
+  const later = anything(Promise.resolve(base)), nothing = anything(undefined);
+  const rows = new Dataset([{ instruction: "a", output: "b" }]),
+    batch = batchOf([{ inputIds: [1, 5, 6, 2] }]);
+  const optimizer = adamW(tuned, { learningRate: 1e-3 });
+  const cases: [string, () => unknown, RegExp][] = [
+    [
+      "loadDataset",
+      () => loadDataset(nothing),
+      /loadDataset needs a file, folder, glob or URL as text, not undefined/,
+    ],
+    ["loadModel", () => loadModel(nothing), /loadModel needs a folder .* not undefined/],
+    ["loadTokenizer", () => loadTokenizer(anything(3)), /loadTokenizer needs a folder .* not 3/],
+    ["attachLoRA", () => attachLoRA(later), /attachLoRA needs a model, .* not a promise \(put "await"/],
+    ["adamW", () => adamW(later, { learningRate: 1 }), /not a promise/],
+    ["no options", () => adamW(tuned, nothing), /adamW needs options with learningRate/],
+    [
+      "no optimizer",
+      () => trainEpoch(tuned, [batch], anything({})),
+      /trainEpoch needs options with optimizer/,
+    ],
+    [
+      "a batch",
+      () => trainEpoch(tuned, anything(batch), { optimizer }),
+      /not a single one \(put it in a list\)/,
+    ],
+    ["rows", () => trainEpoch(tuned, anything(rows), { optimizer }), /needs batches, .* not a Dataset/],
+    ["evaluateLoss", () => evaluateLoss(tuned, nothing), /evaluateLoss needs batches, .* not undefined/],
+    ["generate", () => generate(later, "What is a bond?"), /generate needs a model, .* not a promise/],
+    ["no prompt", () => generate(base, nothing), /generate needs a prompt, .* not undefined/],
+    [
+      "rougeScore",
+      () => rougeScore(anything("a bond"), ["a"]),
+      /needs predictions as a list of texts, not "a bond"/,
+    ],
+  ];
+  for (const [what, action, pattern] of cases) await refused(what, action, pattern);
+});
+
+Deno.test("heads that WebGPU's attention has no kernel for", async () => {
+  const config = (headDim: number) => ({ ...base.config, headDim });
+  const gpu = { ...device, backend: "webgpu" as const };
+  for (const headDim of [18, 260]) {
+    await refused(`${headDim}`, () => checkHeadSize("m", config(headDim), gpu), /multiple of 4, at most 256/);
+    checkHeadSize("m", config(headDim), device);
+  }
+  checkHeadSize("m", config(256), gpu);
+});
+
 Deno.test("training options", async () => {
   const batches = [batchOf([{ inputIds: [1, 5, 6, 2] }]), batchOf([{ inputIds: [1, 7, 2] }])];
   const options: [Partial<AdamWOptions>, RegExp][] = [
@@ -116,7 +170,7 @@ Deno.test("training options", async () => {
     /gradientAccumulationSteps is 0/,
   );
   await refused("clipping", () => train(1e-3, { maxGradNorm: -1 }), /maxGradNorm is -1/);
-  await refused("divergence", () => train(1e38), /loss of step 2 is NaN \(rows 0\).*learning rate/);
+  await refused("divergence", () => train(1e38), /loss of step 2 is NaN \(rows? 0\).*learning rate/);
   const other = adamW(attachLoRA(base, { r: 2, quiet: true }), { learningRate: 1 });
   await refused(
     "other model",

@@ -1,5 +1,6 @@
 // From a name to rows: which files the name means, and how each kind of file is read.
 
+import { checkName } from "../arguments.ts";
 import { basename } from "@std/path";
 import { UserError } from "../errors.ts";
 import { type ByteLimits, openBytes } from "./bytes.ts";
@@ -77,6 +78,7 @@ export async function loadDataset(
  * ```
  */
 export function streamDataset(source: string | string[], options: LoadOptions = {}): RowStream<Row> {
+  if (!Array.isArray(source)) checkName("loadDataset", "a file, folder, glob or URL", source);
   const name = typeof source === "string" ? nameOf(source) : `${source.length} files`;
   const limits = {
     ...options,

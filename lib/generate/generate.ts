@@ -1,4 +1,5 @@
 // Text from a model: whole answers for many prompts at once, or one answer as it comes.
+import { checkModel, checkTexts } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -76,6 +77,8 @@ export async function generate(
   input: string | Iterable<string> | Iterable<number> | Iterable<readonly number[]>,
   options: GenerateOptions = {},
 ): Promise<string | string[] | number[] | number[][]> {
+  checkModel("generate", model);
+  if (typeof input !== "string") checkTexts("generate", "a prompt, or prompts", input);
   if (typeof input === "string") return (await generate(model, [input], options))[0];
   const list = [...input as Iterable<string | number | readonly number[]>];
   if (list.length > 0 && typeof list[0] === "number") {

@@ -1,4 +1,5 @@
 // ROUGE-1, -2, -L and -Lsum, number for number those of Python's rouge_score 0.1.2.
+import { checkTexts } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { lcsLength, markLCS } from "./lcs.ts";
 import { textOf } from "./pairs.ts";
@@ -103,6 +104,8 @@ export function rougeRows(
   references: Iterable<unknown>,
   { useStemmer = true }: RougeOptions = {},
 ): RougeScores[] {
+  checkTexts("rougeScore", "predictions", predictions);
+  checkTexts("rougeScore", "references", references);
   const answers = [...predictions], expected = [...references];
   if (answers.length !== expected.length) {
     throw new UserError(

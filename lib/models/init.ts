@@ -3,7 +3,7 @@ import type { Device } from "../engine/device.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { seededRandom } from "../data/random.ts";
 import { type ModelConfig, parameterShapes } from "./config.ts";
-import { defaultDevice } from "./load.ts";
+import { checkHeadSize, defaultDevice } from "./load.ts";
 import type { Model, Weight } from "./model.ts";
 
 /** Options of {@linkcode initModel}. */
@@ -34,6 +34,7 @@ export interface InitOptions {
 export async function initModel(config: ModelConfig, options: InitOptions = {}): Promise<Model> {
   const { seed = 0, tokenizer } = options;
   const device = options.device ?? await defaultDevice();
+  checkHeadSize("The new model", config, device);
   const random = seededRandom(seed);
   const weights = new Map<string, Weight>();
   for (const [name, shape] of parameterShapes(config)) {

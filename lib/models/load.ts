@@ -1,5 +1,6 @@
 // From a Hugging Face model folder to a model on a device: tensors stream one at a time, so that a model which is quantised
 // while it loads is never held unquantised.
+import { checkName } from "../arguments.ts";
 import { join } from "@std/path";
 import type { Device } from "../engine/device.ts";
 import { openDevice } from "../engine/open.ts";
@@ -58,6 +59,7 @@ export function defaultDevice(): Promise<Device> {
  * ```
  */
 export async function loadModel(name: string, options: LoadModelOptions = {}): Promise<Model> {
+  checkName("loadModel", "a folder or a model's name on the Hub", name);
   const { quantize } = options;
   if (quantize !== undefined && quantize !== "nf4") {
     throw new UserError(`loadModel: quantize is ${JSON.stringify(quantize)}; only "nf4" is supported.`);
@@ -72,6 +74,7 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
     );
   }
   const device = options.device ?? await defaultDevice();
+  checkHeadSize(name, config, device);
   await source.fetch("weights");
   const checkpoint = await openCheckpoint(folder);
   try {
@@ -98,6 +101,14 @@ export async function loadConfig(name: string, options: HubOptions = {}): Promis
   const json = await readOptionalJson(path);
   if (!json) throw new UserError(`${path} is missing: ${folder} is no model folder.`);
   return parseConfig(json, path);
+}
+
+/** What the attention kernels of WebGPU cannot do is said before anything is loaded. */
+export function checkHeadSize(name: string, { headDim }: ModelConfig, { backend }: Device): void {
+  if (backend === "cpu" || (headDim % 4 === 0 && headDim <= 256)) return;
+  throw new UserError(
+    `${name} has heads of ${headDim} channels; on WebGPU it must be a multiple of 4, at most 256: use the CPU (FINTUNE_BACKEND=cpu).`,
+  );
 }
 
 async function loadWeights(

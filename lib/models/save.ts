@@ -1,4 +1,5 @@
 // A dense model as a Hugging Face folder's weights and configuration.
+import { checkModel, checkName } from "../arguments.ts";
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
@@ -32,6 +33,8 @@ export interface SaveModelOptions {
  * ```
  */
 export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
+  checkModel("saveModel", model);
+  checkName("saveModel", "a folder", folder);
   const { dtype = "float32", overwrite = false } = options;
   if (!overwrite) await refuseExisting(folder);
   const tensors = new Map();

@@ -1,4 +1,5 @@
 // The public face of NF4: models and plain numbers, there and back.
+import { checkModel } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { quantizeModel, type QuantizeOptions } from "./model.ts";
@@ -50,6 +51,7 @@ export async function quantizeNF4(
   data: Model | Float32Array,
   options: QuantizeOptions = {},
 ): Promise<Model | NF4Data> {
+  if (!(data instanceof Float32Array)) checkModel("quantizeNF4", data);
   if (!(data instanceof Float32Array)) return await quantizeModel(data, options);
   const { codes, absmax, nested } = quantizeNF4Data(data, { doubleQuant: options.doubleQuant });
   if (!nested) return { codes, absmax };

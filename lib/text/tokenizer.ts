@@ -2,6 +2,7 @@
 
 import { join } from "@std/path";
 import { createHash } from "node:crypto";
+import { checkName } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { type HubOptions, modelSource } from "../hub/model.ts";
 import {
@@ -85,6 +86,7 @@ type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
  * ```
  */
 export async function loadTokenizer(name: string, options: HubOptions = {}): Promise<Tokenizer | undefined> {
+  checkName("loadTokenizer", "a folder or a model's name on the Hub", name);
   const { folder, fetch } = await modelSource(name, options);
   await fetch("tokenizer");
   const files = await readTokenizerFiles(folder);

@@ -1,4 +1,5 @@
 // AdamW over whatever of a model is trained, with clipping by the global norm. Nothing is read back from the device here.
+import { checkGiven, checkModel } from "../arguments.ts";
 import type { Device } from "../engine/device.ts";
 import { adamw } from "../engine/ops/adamw.ts";
 import { sumSquares } from "../engine/ops/sum_squares.ts";
@@ -58,6 +59,8 @@ export interface Optimizer {
  * ```
  */
 export function adamW(model: Model, options: AdamWOptions): Optimizer {
+  checkModel("adamW", model);
+  checkGiven("adamW", options, "learningRate");
   const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, learningRate } = options;
   checkOptions(model, options);
   const schedule = typeof learningRate === "number" ? () => learningRate : learningRate;

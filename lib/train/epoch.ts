@@ -1,4 +1,5 @@
 // One pass over the batches: gradients, accumulation, clipping, the optimizer's step; and the loss on held-out rows.
+import { checkBatches, checkModel, checkTraining } from "../arguments.ts";
 import type { Batch } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
 import { UserError } from "../errors.ts";
@@ -79,6 +80,7 @@ export async function trainEpoch(
   batches: Batches | readonly Batch[],
   options: TrainOptions,
 ): Promise<EpochReport> {
+  checkTraining("trainEpoch", model, batches, options);
   const { seed = 0, gradientAccumulationSteps = 1, maxSteps = Infinity, skipBatches = 0 } = options;
   const { signal, optimizer, onStep, quiet } = options;
   checkSettings(model, options);
@@ -121,6 +123,8 @@ export async function trainEpoch(
  * ```
  */
 export async function evaluateLoss(model: Model, batches: Iterable<Batch>): Promise<number> {
+  checkModel("evaluateLoss", model);
+  checkBatches("evaluateLoss", batches);
   let sum = 0, count = 0;
   for await (const { loss, targets } of batchLosses(model, batches)) {
     sum += loss;

@@ -1,4 +1,5 @@
 // A run over epochs that evaluates, saves, stops early, and goes on after whatever ended it, to the same bits.
+import { checkTraining } from "../arguments.ts";
 import type { Batch } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
 import { UserError } from "../errors.ts";
@@ -68,6 +69,7 @@ export async function train(
   batches: Batches | readonly Batch[],
   options: RunOptions,
 ): Promise<RunReport> {
+  checkTraining("train", model, batches, options);
   const plan = planRun(model, batches, options);
   const { out, quiet, signal, onStep } = options;
   const folder = out === undefined ? undefined : await openRunFolder(out);
