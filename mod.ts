@@ -119,6 +119,11 @@ export { type CheckpointContent, resumeTraining, saveCheckpoint } from "./lib/tr
 export type { Evaluation, TrainingState } from "./lib/train/state.ts";
 export { type GradientOptions, type Gradients, gradients, logits, type Matrix } from "./lib/train/inspect.ts";
 export type { DropoutKey } from "./lib/train/inputs.ts";
+export {
+  estimateGenerationMemory,
+  type GenerationMemory,
+  type GenerationMemoryOptions,
+} from "./lib/generate/memory.ts";
 export { generate, type GenerateOptions, streamText } from "./lib/generate/generate.ts";
 export {
   type RougeOptions,

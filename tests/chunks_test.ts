@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { parseConfig } from "../lib/models/config.ts";
 import { chunksOf, positionsAtOnce, rangesOf } from "../lib/generate/chunks.ts";
 import { generate } from "../lib/generate/generate.ts";
+import { estimateGenerationMemory } from "../lib/generate/memory.ts";
 import { initModel } from "../lib/models/init.ts";
 import { quantizeNF4 } from "../lib/quantize/quantize.ts";
 import { logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
+import { refused } from "./refused.ts";
 
 const config = parseConfig({
   model_type: "llama",
@@ -53,7 +55,8 @@ for (const device of await devices()) {
       expected.push([last.indexOf(Math.max(...last))]);
     }
     const { systemMemoryInfo } = Deno;
-    if (!builtIn) Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 0 });
+    // Where nobody may ask for the free memory, nothing is built in.
+    if (!builtIn) Deno.systemMemoryInfo = () => assert.fail("not permitted");
     try {
       const options = { maxNewTokens: 1, eosTokenIds: [] };
       assert.deepEqual(await generate(used, prompts, options), expected);
@@ -71,3 +74,27 @@ for (const device of await devices()) {
   test("through the decoder's program in a sliding window", 300, false, true);
   test("from NF4", null, true, true);
 }
+
+Deno.test("memory: the cache grows with the streams, the programs do not; what does not fit is refused by name", async () => {
+  const estimate = (streams: number, positions: number) =>
+    estimateGenerationMemory(config, { streams, positions });
+  const [two, eight] = [estimate(2, 4000), estimate(8, 4000)];
+  assert.equal(eight.cache, 4 * two.cache);
+  assert.equal(eight.cache, 4 * 2 * 2 * 8 * 4032 * 32);
+  assert.ok(eight.workspace < 1.01 * two.workspace);
+  assert.ok(
+    estimateGenerationMemory(config, { positions: 64, quantize: "nf4" }).copies < estimate(8, 64).copies,
+  );
+
+  const [device] = await devices(), model = await initModel(config, { device });
+  const { systemMemoryInfo } = Deno;
+  Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 1e6 });
+  try {
+    const prompts = [[1, 2, 3], [4, 5]];
+    const message =
+      /^2 answers of up to 3003 tokens .* but only 1 MB are free: lower batchSize or maxNewTokens\.$/;
+    await refused("too little memory", () => generate(model, prompts, { maxNewTokens: 3000 }), message);
+  } finally {
+    Deno.systemMemoryInfo = systemMemoryInfo;
+  }
+});

@@ -5,6 +5,7 @@ import type { Model } from "../models/model.ts";
 import { createBatch } from "./batch.ts";
 import type { Slot } from "./cache.ts";
 import { borrowDecoder, decodeStep, reportApproximation } from "./decoder.ts";
+import { checkGenerationMemory } from "./memory.ts";
 import { createPicker, type PickSettings } from "./pick.ts";
 import { readPrompts } from "./prompts.ts";
 
@@ -23,6 +24,7 @@ export async function* decode(
 ): AsyncGenerator<Int32Array> {
   const { device } = model, { maxNewTokens } = settings;
   const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
+  checkGenerationMemory(model, prompts.length, longest);
   const batch = createBatch(model, prompts, longest);
   const picker = createPicker(batch, longest, settings);
   /** Tokens that were not read back, behind the last that was: the next step still reads it. */
