@@ -54,12 +54,15 @@ Deno.test("parts that do not fit are refused", async () => {
   const state = (fields: Record<string, unknown>) =>
     new TextEncoder().encode(JSON.stringify({ blocksize: 64, shape: SHAPE, ...fields }));
   const key = ".quant_state.bitsandbytes__nf4";
+  const deep = JSON.parse("[".repeat(50_000) + "]".repeat(50_000)); // as text in a message it would overflow the stack
   const cases: [string, Uint8Array<ArrayBuffer> | undefined, RegExp][] = [
     [".quant_state.bitsandbytes__fp4", new Uint8Array(2), /fp4, which is not supported/],
     [key, new TextEncoder().encode("{"), /not valid JSON/],
     [key, state({ shape: [8, 8] }), /is \[8,8\] in its quantisation state, but \[64,128\]/],
     [key, state({ shape: undefined }), /does not tell the weight's shape/],
     [key, state({ blocksize: 128 }), /blocks of 128: only 64/],
+    [key, state({ shape: [deep] }), /does not tell the weight's shape/],
+    [key, state({ nested_blocksize: deep }), /blocks of 64 and \[\[\[/],
     [key, state({ nested_blocksize: 256 }), /lacks nested_offset/],
     [".absmax", undefined, /lack .*absmax/],
     [".nested_absmax", new Uint8Array(1), /nested_absmax is U8 of shape \[1\], expected 1 of F32/],

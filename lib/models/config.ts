@@ -178,11 +178,12 @@ function checkHeads(hiddenSize: number, heads: number, keyValueHeads: number, wh
 function checkQuantization(value: unknown, where: string): void {
   if (value == null) return;
   const { quant_method: method, load_in_4bit, bnb_4bit_quant_type: type } = isObject(value) ? value : {};
+  const named = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
   const isBitsAndBytes = method === "bitsandbytes" || (method === undefined && load_in_4bit !== undefined);
   if (isBitsAndBytes && load_in_4bit === true && type === "nf4") return;
   const name = isBitsAndBytes
-    ? `bitsandbytes ${load_in_4bit === true ? type ?? "fp4" : "int8"}`
-    : String(method);
+    ? `bitsandbytes ${load_in_4bit === true ? named(type ?? "fp4") : "int8"}`
+    : named(method);
   throw new UserError(
     `${where}: weights quantised by ${name} are not supported; take the unquantised model or one in bitsandbytes nf4.`,
   );

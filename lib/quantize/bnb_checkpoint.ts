@@ -99,7 +99,9 @@ function parseState(bytes: Uint8Array, name: string): QuantState {
   }
   if (blocksize !== BLOCK || (nested !== undefined && nested !== NESTED_BLOCK)) {
     throw new UserError(
-      `${name} is quantised in blocks of ${blocksize}${nested === undefined ? "" : ` and ${nested}`}: ` +
+      `${name} is quantised in blocks of ${shown(blocksize)}${
+        nested === undefined ? "" : ` and ${shown(nested)}`
+      }: ` +
         `only ${BLOCK} and ${NESTED_BLOCK} are supported.`,
     );
   }
@@ -108,6 +110,9 @@ function parseState(bytes: Uint8Array, name: string): QuantState {
   }
   return { blocksize, shape, nested_blocksize: nested, nested_offset: offset };
 }
+
+/** What a file holds in place of a number, as long as fits a sentence. */
+const shown = (value: unknown): string | undefined => JSON.stringify(value)?.slice(0, 40);
 
 async function floats(checkpoint: Source, name: string, count: number): Promise<Float32Array> {
   const dtype = checkPart(checkpoint, name, count, ["F32", "F16", "BF16"]);

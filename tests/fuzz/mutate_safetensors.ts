@@ -80,7 +80,8 @@ function changeHeader(header: Record<string, Entry>, size: number, random: Rando
       header[name + ".empty"] = { dtype: "F32", shape: [0], data_offsets: [offset, offset] };
       return;
     case 6:
-      delete header[name];
+      if (chance(random, 0.5)) delete header[name];
+      else header[name] = pick<unknown>(random, [null, 5, "F32", []]) as Entry;
       return;
     case 7: // the same under another name
       header[pick(random, ["__metadata__", "__proto__", "", "a".repeat(5000), "\n"])] = entry;

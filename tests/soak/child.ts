@@ -25,6 +25,7 @@ const base = await loadModel(new URL("../../examples/tiny/model", import.meta.ur
 });
 const model = attachLoRA(base, { r: 8, dropout: 0.05, targetModules: "all-linear", quiet: true });
 const random = seededRandom(3), begin = Date.now(), end = begin + 60_000 * Number(minutes);
+const signal = AbortSignal.timeout(end - begin);
 let last = begin, steps = 0;
 
 /** Answers of 3 to 300 words. */
@@ -53,7 +54,7 @@ for (let round = 0; Date.now() < end; round++) {
   const layout = { tokenizer: base.tokenizer!, prompt: financeQA, maxLength: 256, batchSize: 4 };
   const optimizer = adamW(model, { learningRate: 1e-4 }), out = join(folder, `run-${round}`);
   await train(model, packBatches(rows(60), layout), {
-    ...{ optimizer, out, seed: round, maxSteps: STEPS, quiet: true },
+    ...{ optimizer, out, seed: round, maxSteps: STEPS, signal, quiet: true },
     ...{ heldOut: packBatches(rows(8), layout), evalSteps: 12, saveSteps: 8, saveTotalLimit: 1 },
     onStep: () => void (steps++, sample()),
   });

@@ -1,6 +1,12 @@
 // One safetensors file: headers that lie about offsets, dtypes, shapes, order and names.
 import { join } from "@std/path";
-import { openSafetensors, toFloat32, writeSafetensors } from "../../../lib/formats/safetensors.ts";
+import {
+  elementBytes,
+  elementCount,
+  openSafetensors,
+  toFloat32,
+  writeSafetensors,
+} from "../../../lib/formats/safetensors.ts";
 import { patchBytes } from "../mutate_bytes.ts";
 import { mutateSafetensors, safetensorsHeader } from "../mutate_safetensors.ts";
 import { below, chance } from "../random.ts";
@@ -43,8 +49,11 @@ const reader: Reader = {
   async read(folder) {
     const file = await openSafetensors(join(folder, FILE));
     try {
-      for (const [name, { dtype }] of file.tensors) {
+      for (const [name, { dtype, shape }] of file.tensors) {
         const bytes = await file.read(name);
+        if (bytes.length !== elementCount(shape) * elementBytes(dtype)) {
+          throw new Error(`${name}: a lie got through`);
+        }
         if (["F64", "F32", "F16", "BF16"].includes(dtype)) toFloat32(bytes, dtype);
       }
     } finally {
