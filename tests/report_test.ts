@@ -6,7 +6,7 @@ import { formatBytes, formatDuration, formatNumber } from "../lib/report/format.
 import { processMemory } from "../lib/report/memory.ts";
 import { type ProgressLine, progressLine } from "../lib/report/progress.ts";
 import { markdownTable } from "../lib/report/table.ts";
-import { createMeter, type PendingStep, type StepReport } from "../lib/train/optimizer_step.ts";
+import { createMeter, type Meter, type PendingStep, type StepReport } from "../lib/train/optimizer_step.ts";
 
 /** A progress line on a recorded output; memory, which differs from run to run, is written as "M". */
 function recorded(isTerminal: boolean, options: { total: number; quiet?: boolean; columns?: number }) {
@@ -143,14 +143,17 @@ Deno.test({
   },
 });
 
-Deno.test("tokens a second are real tokens over the time of training: evaluations and saves do not count", async () => {
-  const real = performance.now.bind(performance), clock = { ms: 0 };
+/** A meter on a clock of its own; what it shows and reports. On a GPU the reading of a step's results waits two seconds for it. */
+function metered(backend: "cpu" | "webgpu") {
+  const clock = { ms: 0 }, shown: number[] = [], reports: StepReport[] = [];
   const device = {
-    backend: "cpu",
-    read: (...tensors: { storage: Float32Array }[]) => Promise.resolve(tensors.map(({ storage }) => storage)),
+    backend,
+    read(...tensors: { storage: Float32Array }[]) {
+      if (backend === "webgpu") clock.ms += 1000 * tensors.length;
+      return Promise.resolve(tensors.map(({ storage }) => storage));
+    },
     free() {},
   };
-  const shown: number[] = [], reports: StepReport[] = [];
   const line: ProgressLine = {
     update: ({ tokensPerSecond }) => void shown.push(tokensPerSecond!),
     finish() {},
@@ -164,12 +167,22 @@ Deno.test("tokens a second are real tokens over the time of training: evaluation
     loss: { storage: Float32Array.of(8) },
     normSquared: { storage: Float32Array.of(9) },
   } as unknown as PendingStep);
-  performance.now = () => clock.ms;
-  try {
-    const meter = createMeter({ device } as unknown as Model, {
-      line,
-      onStep: (report) => reports.push(report),
-    });
+  const run = async (body: (meter: Meter) => Promise<void>) => {
+    const real = performance.now;
+    performance.now = () => clock.ms;
+    try {
+      const onStep = (report: StepReport) => void reports.push(report);
+      await body(createMeter({ device } as unknown as Model, { line, onStep }));
+    } finally {
+      performance.now = real;
+    }
+  };
+  return { clock, shown, reports, step, run };
+}
+
+Deno.test("tokens a second are real tokens over the time of training: evaluations and saves do not count", async () => {
+  const { clock, shown, reports, step, run } = metered("cpu");
+  await run(async (meter) => {
     clock.ms = 2000;
     await meter.add(step(1));
     await meter.aside(() => Promise.resolve(void (clock.ms += 60_000)));
@@ -181,9 +194,18 @@ Deno.test("tokens a second are real tokens over the time of training: evaluation
     assert.deepEqual([meter.tokensPerSecond(), meter.seconds()], [30, 10]);
     const expected = { loss: 2, gradNorm: 3, learningRate: 1e-3, tokens: 100 };
     assert.deepEqual(reports[2], { step: 3, ...expected });
-  } finally {
-    performance.now = real;
-  }
+  });
+});
+
+Deno.test("on a GPU too: steps that are read together have one rate, those that an evaluation waits for count", async () => {
+  const { clock, shown, step, run } = metered("webgpu");
+  await run(async (meter) => {
+    for (let i = 1; i <= 8; i++) await meter.add(step(i));
+    assert.deepEqual(shown.splice(0), Array(8).fill(50), "100 tokens in two seconds, from the first step on");
+    await meter.add(step(9));
+    await meter.aside(() => Promise.resolve(void (clock.ms += 60_000)));
+    assert.deepEqual([shown, meter.seconds()], [[50], 18]);
+  });
 });
 
 Deno.test("what an update leaves out stays on the line", () => {

@@ -30,7 +30,7 @@ Deno.test("entries come back as they were written, numbers that are not finite t
     const log = await openRunLog(path);
     const entries: LogEntry[] = [
       { kind: "start", step: 0, time: 1, model: "tiny", resumed: false },
-      step(1, { loss: NaN, gradNorm: Infinity, low: -Infinity, note: "a\nb" }),
+      step(1, { loss: NaN, gradNorm: Infinity, low: -Infinity, note: "a\nb", name: "constructor" }),
       { kind: "end", step: 1, time: 3, stopped: "done" },
     ];
     entries.forEach(log.write);
@@ -78,8 +78,10 @@ Deno.test("a process that is killed while it writes leaves whole lines", () =>
     const script = `
       import { openRunLog } from "./lib/report/run_log.ts";
       const log = await openRunLog(Deno.args[0]);
-      console.log("open");
-      for (let step = 1;; step++) log.write({ kind: "step", step, time: 1, loss: step / 7, note: "x".repeat(step % 300) });`;
+      for (let step = 1;; step++) {
+        log.write({ kind: "step", step, time: 1, loss: step / 7, note: "x".repeat(step % 300) });
+        if (step === 1) console.log("written");
+      }`;
     for (const wait of [20, 40, 70]) {
       const path = join(folder, `${wait}.jsonl`);
       const child = new Deno.Command(Deno.execPath(), {
@@ -112,6 +114,7 @@ Deno.test("lines that are no entries are named", () =>
       '{"kind":"step","step":1.5,"time":1}',
       '{"kind":"step","step":1,"time":"soon"}',
       '{"kind":"step","step":1,"time":1,"more":{}}',
+      '{"kind":"step","step":1,"time":1,"loss":["NaN"]}',
     ];
     for (const line of bad) {
       await Deno.writeTextFile(path, `${JSON.stringify(step(1))}\n${line}\n`);

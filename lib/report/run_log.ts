@@ -9,8 +9,9 @@ const KINDS: unknown[] = ["start", "step", "evaluation", "checkpoint", "resume",
 
 /**
  * A line of a run's log. `start` and `end` frame a run; `step` carries loss, gradNorm, learningRate, tokens,
- * tokensPerSecond and memory (bytes resident in the process); `evaluation` the loss on held-out rows, epoch and best;
- * `checkpoint` says that one was saved, `resume` that the run went on from one. Further fields are kept as they are.
+ * tokensPerSecond (the mean of this process until then) and memory (bytes resident in it); `evaluation` the loss on
+ * held-out rows, epoch and best; `checkpoint` says that one was saved, `resume` that the run went on from one. Further fields
+ * are kept as they are.
  */
 export type LogEntry = {
   /** What happened. */
@@ -126,7 +127,7 @@ function append(file: Deno.FsFile, line: string): void {
 const storable = (value: unknown) =>
   typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 
-const NOT_FINITE: Record<string, number> = { NaN, Infinity, "-Infinity": -Infinity };
+const NOT_FINITE = new Map<unknown, number>([NaN, Infinity, -Infinity].map((value) => [`${value}`, value]));
 
 /**
  * Reads the log of a run, finished, killed or still going on. A torn last line (the machine went down while it was written)
@@ -174,7 +175,7 @@ function parseEntry(line: string): LogEntry | undefined {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const entry = Object.fromEntries(
-    Object.entries(value).map(([name, field]) => [name, NOT_FINITE[field as string] ?? field]),
+    Object.entries(value).map(([name, field]) => [name, NOT_FINITE.get(field) ?? field]),
   );
   const { kind, step, time } = entry;
   const plain = Object.values(entry).every((field) => ["number", "string", "boolean"].includes(typeof field));

@@ -164,7 +164,7 @@ export interface Meter {
   tokensPerSecond(): number;
   /** Since the meter was made, without the time of `aside`. */
   seconds(): number;
-  /** Does something that is not training: its time does not count. */
+  /** Settles, then does something that is not training: its time does not count. */
   aside<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -180,10 +180,11 @@ export function createMeter(
   },
 ): Meter {
   const { device } = model;
-  const tokensBefore = totals.tokens, pending: PendingStep[] = [];
-  let started = performance.now(), broken: UserError | undefined;
+  const pending: PendingStep[] = [];
+  let started = performance.now(), counted = 0, broken: UserError | undefined;
   const seconds = () => (performance.now() - started) / 1000;
-  const tokensPerSecond = () => (totals.tokens - tokensBefore) / seconds();
+  const tokensPerSecond = () => counted / seconds();
+  const tokensOf = (group: Batch[]) => group.reduce((count, { tokens }) => count + tokens, 0);
 
   const settle = async () => {
     if (broken) throw broken;
@@ -191,6 +192,8 @@ export function createMeter(
     const done = pending.splice(0), tensors = done.flatMap(({ loss, normSquared }) => [loss, normSquared]);
     const values = await device.read(...tensors);
     device.free(...tensors);
+    // All of them at once: the time that has gone by is that of them all.
+    counted += done.reduce((count, { group }) => count + tokensOf(group), 0);
     for (const [i, { step, learningRate, targets, group }] of done.entries()) {
       const loss = values[2 * i][0] / targets, gradNorm = Math.sqrt(values[2 * i + 1][0]);
       if (!Number.isFinite(loss)) {
@@ -199,7 +202,7 @@ export function createMeter(
         broken = gradientsNotFinite(group, { step, norm: gradNorm, updated: true });
       }
       if (broken) throw broken;
-      const tokens = group.reduce((count, batch) => count + batch.tokens, 0);
+      const tokens = tokensOf(group);
       totals.lossSum += loss * targets;
       totals.targets += targets;
       totals.tokens += tokens;
@@ -217,6 +220,7 @@ export function createMeter(
     tokensPerSecond,
     seconds,
     async aside(work) {
+      await settle(); // the steps that a GPU still computes are training
       const before = performance.now();
       try {
         return await work();

@@ -183,8 +183,7 @@ async function settle(run: Run): Promise<RunReport["stopped"] | undefined> {
 
 /** False where a stop was asked for meanwhile: nothing is noted then. */
 async function evaluate(run: Run): Promise<boolean> {
-  const { model, state, batches, meter, options, stopping } = run;
-  await meter.settle();
+  const { model, state, batches, options, stopping } = run;
   let sum = 0, targets = 0;
   for await (const { batch, loss, targets: count } of batchLosses(model, options.heldOut!)) {
     if (!Number.isFinite(loss)) {
@@ -214,8 +213,7 @@ function note({ state, log, line, options }: Run, evaluation: TrainingState["eva
 
 /** Saves where the run stands, unless that is on disk already, and removes what is no longer kept. */
 async function save(run: Run, out: string): Promise<void> {
-  const { model, state, plan, meter, log, options: { optimizer } } = run;
-  await meter.settle();
+  const { model, state, plan, log, options: { optimizer } } = run;
   const path = checkpointPath(out, state.step);
   if (state.step === 0 || run.checkpoint && (await checkpointSteps(out)).includes(state.step)) return;
   await saveCheckpoint(path, { model, optimizer, state });
