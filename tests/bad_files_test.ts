@@ -174,6 +174,14 @@ Deno.test("a list nested so deep that joining it overflows the stack", async () 
   const folder = referenceFolder("tiny_tokenizer");
   const merges = nested(folder, "tokenizer.json", '"merges":[', `"merges":[${deep},`);
   await brokenModel("merges", tied, merges, /each of two tokens/);
+  const processor = (copy: string) =>
+    nested(
+      folder,
+      "tokenizer.json",
+      '"post_processor":',
+      '"post_processor":{"type":"TemplateProcessing","single":["%s"],"pair":[]},"other":',
+    )(copy);
+  await brokenModel("post_processor", tied, processor, /tokenizer\.json cannot be used/);
 });
 
 Deno.test("adapters: of another model, damaged, absent", async () => {

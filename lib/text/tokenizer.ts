@@ -222,15 +222,24 @@ async function buildLibrary(
   path: string,
 ): Promise<import("@huggingface/tokenizers").Tokenizer> {
   const { Tokenizer: Library } = await import("@huggingface/tokenizers");
-  try {
+  const guarded = <A extends unknown[], R>(run: (...given: A) => R) => (...given: A): R => {
+    try {
+      return run(...given);
+    } catch (error) {
+      throw new UserError(`${path} cannot be used: ${(error as Error).message}.`);
+    }
+  };
+  return guarded(() => {
     // Cleaning up spaces changes text that was tokenized as it stood; Transformers 5 does it only where it is asked for.
-    return new Library(json, {
+    const library = new Library(json, {
       ...config,
       clean_up_tokenization_spaces: config.clean_up_tokenization_spaces ?? false,
     });
-  } catch (error) {
-    throw new UserError(`${path} cannot be used: ${(error as Error).message}`);
-  }
+    // It looks at parts of the file only when it needs them: a malformed one shows at a text.
+    library.encode = guarded(library.encode.bind(library)) as typeof library.encode;
+    library.decode = guarded(library.decode.bind(library));
+    return library;
+  })();
 }
 
 function specialTokens(config: JsonObject, map: JsonObject): SpecialTokens {
