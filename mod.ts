@@ -141,6 +141,15 @@ export {
   type LabelScore,
 } from "./lib/metrics/classification.ts";
 export { perplexity } from "./lib/metrics/perplexity.ts";
+export {
+  type JSONOptions,
+  type JSONRow,
+  jsonRows,
+  type JSONSchema,
+  type JSONScores,
+  jsonScores,
+} from "./lib/metrics/json.ts";
+export { findJSON, type FoundJSON } from "./lib/metrics/json_find.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";
 export { plotRun, type RunChartOptions } from "./lib/report/run_chart.ts";
