@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { readCsv } from "../lib/data/csv.ts";
+import { chooseSplit } from "../lib/data/files.ts";
 import { readJson } from "../lib/data/json.ts";
 import { loadDataset, type LoadOptions } from "../lib/data/load.ts";
 import { decodeText } from "../lib/data/text.ts";
@@ -82,6 +83,76 @@ Deno.test("csv: one column keeps its empty cells; quotes, line ends, delimiters 
   await refused("delimiter", () => loadDataset(wrong), /one column named "a;b"; give \{ delimiter: ";" \}/);
   const stray = await file("a.csv", 'a,b\n1,2\n5" pipe,3\n');
   await refused("a stray quote", () => loadDataset(stray), /a\.csv, line 3: .*\{ quote: false \}/);
+});
+
+Deno.test("csv: a file put together of others has several kinds of line ends", async () => {
+  for (const [first, second] of [["\r\n", "\n"], ["\n", "\r\n"], ["\n", "\r"]]) {
+    const joined = (rows: string[]) => rows.map((row, i) => row + (i % 2 === 0 ? first : second)).join("");
+    const lines = await rowsOf("a.csv", joined(["text", "one", "two", "three"]));
+    assert.deepEqual(lines.map((row) => row.text), ["one", "two", "three"]);
+    const pairs = await rowsOf("a.csv", joined(["a,b", "1,2", "3,4", "5,6"]));
+    assert.deepEqual(pairs, [{ a: "1", b: "2" }, { a: "3", b: "4" }, { a: "5", b: "6" }]);
+  }
+});
+
+Deno.test("what only stands for a file, or is another kind than its name says, is told by what it is", async () => {
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+  for (const name of ["a.csv", "a.jsonl", "a.txt", "a.parquet"]) {
+    const path = await file(name, pointer);
+    await refused(name, () => loadDataset(path), /git's pointer to it: run "git lfs pull"/);
+  }
+  const list = await file("a.jsonl", '[\n{"a":1}\n]\n');
+  await refused("a list", () => loadDataset(list), /holds a JSON list, .*name it \.json/);
+  const formats = ["xlsx", "text"] as unknown as LoadOptions["format"][];
+  for (const format of formats) {
+    await refused(`${format}`, () => loadDataset(list, { format }), /the format "\w+" is not known/);
+  }
+});
+
+Deno.test("no option is passed over: a split of one file, what only the Hub has; lists of files", async () => {
+  const path = await file("one/validation.jsonl", '{"a":1}\n');
+  assert.equal((await loadDataset(path, { split: "validation" })).length, 1);
+  await refused(
+    "train",
+    () => loadDataset(path, { split: "train" }),
+    /no file of the split "train"; found: val/,
+  );
+  const plain = await file("one/rows.jsonl", '{"a":1}\n');
+  assert.equal((await loadDataset(plain, { split: "train" })).length, 1);
+  await refused("test", () => loadDataset(plain, { split: "test" }), /no file of the split "test"/);
+  await refused(
+    "subset",
+    () => loadDataset(plain, { subset: "en" }),
+    /is a file or folder here, .* no subset/,
+  );
+  await refused("revision", () => loadDataset(`${folder}/one`, { revision: "v1" }), /here, .* no revision/);
+  await refused("nothing", () => loadDataset([]), /an empty list/);
+  await refused(
+    "a number",
+    () => loadDataset([1 as unknown as string]),
+    /the path of each file as text, not 1/,
+  );
+});
+
+Deno.test("folders: links to folders are followed, but not back; a table in two formats is refused", async () => {
+  await file("far/a.jsonl", '{"a":1}\n');
+  await file("near/b.jsonl", '{"a":2}\n');
+  await Deno.symlink(`${folder}/far`, `${folder}/near/more`);
+  assert.equal((await loadDataset(`${folder}/near`)).length, 2);
+  await Deno.symlink(`${folder}/near`, `${folder}/near/again`);
+  await refused(
+    "a circle",
+    () => loadDataset(`${folder}/near`),
+    /again is a link to a folder that it lies in/,
+  );
+  await file("twice/rows.csv", "a\n1\n");
+  await file("twice/rows.jsonl.gz", gzipSync('{"a":"1"}\n'));
+  await refused("two formats", () => loadDataset(`${folder}/twice`), /same rows in two formats/);
+});
+
+Deno.test("splits of a glob by Windows' names: what stands before the glob says nothing about them", () => {
+  const paths = ["C:\\test\\rows\\train.jsonl", "C:\\test\\rows\\valid.jsonl"];
+  assert.deepEqual(chooseSplit(paths, "C:/test/rows/", "train"), paths.slice(0, 1));
 });
 
 /** A text in pieces of any size. */

@@ -27,6 +27,7 @@ export async function* openBytes(path: string, limits: ByteLimits): AsyncGenerat
   const source = regroup(counted(isURL(path) ? download(path, limits.maxBytes) : filePieces(path), packed));
   const first = await source.next();
   if (first.done) return;
+  refusePointer(first.value, path);
   const rest = chain([first.value], source);
   const gzip = first.value[0] === 0x1f && first.value[1] === 0x8b;
   let total = 0;
@@ -43,6 +44,16 @@ export function checkExpansion(path: string, unpacked: number, packed: number, l
   if (unpacked <= Math.max(FREE_EXPANSION, packed * limits.maxExpansion)) return;
   throw new UserError(
     `${path} unpacks to more than ${limits.maxExpansion} times its size, which no ordinary data does; raise { maxExpansion } if it is to be trusted.`,
+  );
+}
+
+/** Refuses the few lines that stand for a file in a git repository that was cloned without its large files. */
+export function refusePointer(start: Uint8Array, path: string): void {
+  if (
+    !new TextDecoder().decode(start.subarray(0, 40)).startsWith("version https://git-lfs.github.com/spec/")
+  ) return;
+  throw new UserError(
+    `${path} is not the file itself but git's pointer to it: run "git lfs pull" in its folder, or load it by its name on the Hub.`,
   );
 }
 

@@ -12,6 +12,8 @@ export interface CsvOptions {
   quote: string | null;
 }
 
+// Named, since csv-parse would take the first it sees for all: a file that was put together of others has several kinds.
+const LINE_ENDS = ["\r\n", "\n", "\r"];
 const LONGEST_RECORD = 2 ** 26; // characters: a quote that is never closed must not swallow a file of any size
 
 /**
@@ -32,7 +34,13 @@ export async function* readCsv(
     try {
       return parse(
         part.text,
-        { ...options, escape: options.quote, relax_column_count: true, ...more } as Options,
+        {
+          ...options,
+          escape: options.quote,
+          record_delimiter: LINE_ENDS,
+          relax_column_count: true,
+          ...more,
+        } as Options,
       ) as unknown[];
     } catch (error) {
       if (error instanceof CsvError) throw new UserError(csvMessage(error, file, part, options.quote));
@@ -169,7 +177,10 @@ function csvMessage(
   if (error.code === "CSV_QUOTE_NOT_CLOSED") {
     return `${where}: a quote is opened and never closed; { quote: false } reads quotes as they are.`;
   }
-  const reason = error.message.replaceAll(/\s+/g, " ").replace(/\.$/, "").slice(0, 200);
+  const reason = error.message.replaceAll(/\s+/g, " ").replace(/ at line \d+/, "").replace(/\.$/, "").slice(
+    0,
+    200,
+  );
   return `${where}: ${reason}; { quote: false } reads quotes as they are.`;
 }
 

@@ -1,7 +1,7 @@
 // Which files a source means: a path, a folder, a glob or a URL, and which of a folder's files belong to a split.
 
 import { glob } from "node:fs/promises";
-import { basename, extname, join } from "@std/path";
+import { basename, dirname, extname, join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../formats/file_error.ts";
 import { splitsByName } from "../hub/dataset_card.ts";
@@ -26,8 +26,11 @@ export function kindOf(name: string): string | undefined {
 /** Files of a source that is no URL, in the order of their names; undefined when there is no such file, folder or match. */
 export async function localFiles(source: string, options: LoadOptions): Promise<DataFile[] | undefined> {
   const found = await statOf(source);
+  if (found) refuseHubOptions(source, options);
   if (found?.isDirectory) return await folderFiles(source, options);
-  if (found) return [fileOf(source, options)];
+  if (found) {
+    return chooseSplit([source], dirname(source), options.split).map((path) => fileOf(path, options));
+  }
   if (!/[*?[{]/.test(source)) return undefined;
   const paths: string[] = [];
   try {
@@ -50,9 +53,25 @@ export async function remoteFile(url: string, options: LoadOptions): Promise<Dat
   );
 }
 
+// A folder here hides a name on the Hub: what was asked of the one must not be lost on the other.
+function refuseHubOptions(source: string, options: LoadOptions): void {
+  const name = (["revision", "subset"] as const).find((name) => options[name] !== undefined);
+  if (name === undefined) return;
+  throw new UserError(
+    `${source} is a file or folder here, which has no ${name}: leave { ${name} } out, or name a data set on the Hub.`,
+  );
+}
+
 /** A file that was named outright. */
 export function fileOf(path: string, { format }: LoadOptions): DataFile {
   if (isURL(path)) throw new UserError(`${path} is a URL where a file is expected.`);
+  if (format && ![...TABLES, ...TEXTS].includes(`.${format}`)) {
+    throw new UserError(
+      `the format ${
+        JSON.stringify(format)
+      } is not known: give "json", "jsonl", "csv", "tsv", "parquet" or "txt".`,
+    );
+  }
   const kind = format ? `.${format}` : kindOf(path);
   if (kind) return { path, kind };
   const arrow = extname(path) === ".arrow" ? " (save_to_disk's Arrow files: write them with to_parquet)" : "";
@@ -67,24 +86,47 @@ async function folderFiles(folder: string, options: LoadOptions): Promise<DataFi
   for (const kind of kinds) {
     const paths = all.filter((path) => kind.includes(kindOf(path) ?? "") && !ABOUT.test(basename(path)));
     if (paths.length > 0) {
-      return chooseSplit(paths, folder, options.split).map((path) => fileOf(path, options));
+      const chosen = chooseSplit(paths, folder, options.split);
+      refuseTwice(chosen);
+      return chosen.map((path) => fileOf(path, options));
     }
   }
   throw new UserError(`the folder ${folder} holds no ${KINDS} file.`);
 }
 
+// The same table written twice would give every row twice.
+function refuseTwice(paths: string[]): void {
+  const written = new Map<string, string>();
+  for (const path of paths) {
+    const table = path.replace(/\.gz$/i, "").replace(/\.[^./\\]*$/, "");
+    const other = written.get(table);
+    if (other !== undefined) {
+      throw new UserError(
+        `${path} and ${
+          basename(other)
+        } look like the same rows in two formats: load one of them, or give a list of files.`,
+      );
+    }
+    written.set(table, path);
+  }
+}
+
 // Hidden files and folders, and those that begin with two underscores, are passed over, as Hugging Face's loader does.
-async function filesBelow(folder: string, depth = 0): Promise<string[]> {
-  if (depth > 32) throw new UserError(`${folder} is nested more than 32 folders deep.`);
+// Links lead to files and folders elsewhere; `above` are the folders on the way, which a link may not lead back to.
+async function filesBelow(folder: string, above: readonly string[] = []): Promise<string[]> {
+  if (above.length > 32) throw new UserError(`${folder} is nested more than 32 folders deep.`);
   const found: string[] = [];
   try {
+    const here = await Deno.realPath(folder);
+    if (above.includes(here)) throw new UserError(`${folder} is a link to a folder that it lies in.`);
     const entries = await Array.fromAsync(Deno.readDir(folder));
     entries.sort((a, b) => a.name < b.name ? -1 : 1);
     for (const { name, isDirectory, isFile, isSymlink } of entries) {
       if (name.startsWith(".") || name.startsWith("__")) continue;
       const path = join(folder, name);
-      if (isDirectory) found.push(...await filesBelow(path, depth + 1));
-      else if (isFile || isSymlink && (await statOf(path))?.isFile) found.push(path);
+      const target = isSymlink ? await statOf(path) : undefined;
+      if (isDirectory || target?.isDirectory) found.push(...await filesBelow(path, [...above, here]));
+      else if (isFile || target?.isFile) found.push(path);
     }
   } catch (error) {
     throw fileError(error, folder, "read");
@@ -109,8 +151,12 @@ async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
  */
 export function chooseSplit(paths: string[], base: string, wanted?: string): string[] {
   if (wanted === "all") return paths;
+  const slashes = (path: string) => path.replaceAll("\\", "/"); // a glob's matches have Windows' own, whatever it was written with
   const inside = (path: string) =>
-    (path.startsWith(base) ? path.slice(base.length) : path).replaceAll("\\", "/").replace(/^\/+/, "");
+    (slashes(path).startsWith(slashes(base)) ? path.slice(base.length) : path).replaceAll("\\", "/").replace(
+      /^\/+/,
+      "",
+    );
   const splits = splitsByName(paths.map(inside));
   const names = [...splits.keys()];
   if (wanted === undefined) {

@@ -14,7 +14,9 @@ export async function* readJsonLines(text: AsyncIterable<string>, file: string):
   for await (const { lines, first } of lineBlocks(text, file)) {
     const rows: Row[] = [];
     lines.forEach((line, i) => {
-      if (line.trim() !== "") rows.push(parseRow(line, `${file}, line ${first + i}`));
+      if (line.trim() === "") return;
+      if (rows.length === 0 && line.trimStart()[0] === "[") throw new UserError(listNotLines(file));
+      rows.push(parseRow(line, `${file}, line ${first + i}`));
     });
     yield rows;
   }
@@ -123,6 +125,9 @@ async function* readPieces(
     );
   }
 }
+
+const listNotLines = (file: string) =>
+  `${file} holds a JSON list, not an object a line: name it .json, or give { format: "json" }.`;
 
 function parseRow(text: string, where: string): Row {
   let value: unknown;

@@ -105,7 +105,11 @@ async function* readSource(
 
 /** The files that a source means. Names of data sets on the Hub are resolved to local files here. */
 async function findFiles(source: string | string[], options: LoadOptions): Promise<DataFile[]> {
-  if (typeof source !== "string") return source.map((path) => fileOf(path, options));
+  if (typeof source !== "string") {
+    if (source.length === 0) throw new UserError("loadDataset is given an empty list of files.");
+    for (const path of source) checkName("loadDataset", "the path of each file", path);
+    return source.map((path) => fileOf(path, options));
+  }
   if (isURL(source)) return [await remoteFile(source, options)];
   const found = await localFiles(source, options);
   if (found) return found;

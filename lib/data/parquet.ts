@@ -14,7 +14,7 @@ import { assembleAsync } from "hyparquet/src/rowgroup.js";
 import { getTreePath } from "hyparquet/src/schema.js";
 import { UserError } from "../errors.ts";
 import { fileError } from "../formats/file_error.ts";
-import { checkExpansion, gather, openBytes, tooLarge } from "./bytes.ts";
+import { checkExpansion, gather, openBytes, refusePointer, tooLarge } from "./bytes.ts";
 import { isURL } from "./download.ts";
 import type { ReadOptions } from "./options.ts";
 import { checkPages } from "./parquet_pages.ts";
@@ -37,7 +37,9 @@ interface Bytes {
  * @throws UserError naming the file, and row group and column, for damage and for files that unpack beyond the limits
  */
 export async function* readParquet(path: string, options: ReadOptions): AsyncGenerator<Row[]> {
-  const packed = isURL(path) || await startsWithGzip(path);
+  const start = isURL(path) ? undefined : await startOf(path);
+  if (start) refusePointer(start, path);
+  const packed = !start || start[0] === 0x1f && start[1] === 0x8b;
   if (packed) {
     const { buffer } = await gather(openBytes(path, options));
     return yield* readFrom(
@@ -60,13 +62,13 @@ async function openFile(path: string): Promise<Deno.FsFile> {
   });
 }
 
-async function startsWithGzip(path: string): Promise<boolean> {
+async function startOf(path: string): Promise<Uint8Array> {
   using file = await openFile(path);
-  const start = new Uint8Array(2);
+  const start = new Uint8Array(40);
   await file.read(start).catch((error) => {
     throw fileError(error, path, "read");
   });
-  return start[0] === 0x1f && start[1] === 0x8b;
+  return start;
 }
 
 async function readRange(file: Deno.FsFile, start: number, end = Infinity): Promise<ArrayBuffer> {
@@ -100,6 +102,7 @@ async function* readFrom(file: Bytes, path: string, options: ReadOptions): Async
     const columns: { name: string; values: ArrayLike<unknown>; finish: (value: unknown) => unknown }[] = [];
     for (const node of schema.children) {
       const name = node.element.name;
+      if (name === "__proto__") throw new UserError(`${path}: a column cannot be named "__proto__".`);
       const values = await attempt(
         `${where}, column "${name}"`,
         () => readField(file, schema, node, group, compressors, spend),

@@ -24,6 +24,14 @@ export function isObject(value: unknown): value is Row {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What a filter's function says about a row; a promise would pass for true. */
+export function checkKept(kept: unknown): boolean {
+  if (!(kept instanceof Promise)) return Boolean(kept);
+  throw new UserError(
+    "the filter's function gives a promise: it cannot be async, so await what it needs before.",
+  );
+}
+
 /** Refuses what is no row; `where` begins the sentence. */
 export function checkRow(value: unknown, where: string): void {
   if (isObject(value)) return;
