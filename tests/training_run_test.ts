@@ -136,6 +136,22 @@ Deno.test("the last k checkpoints are kept, and those of best evaluations are sa
   });
 });
 
+Deno.test("a best checkpoint that is gone is told when the run goes on, not at its end", async () => {
+  await inFolder(async (folder) => {
+    const out = join(folder, "a"), from = join(out, "checkpoint-4"), path = join(from, "training_state.json");
+    await run(start(base), { out, heldOut, evalSteps: 2, maxSteps: 4 });
+    const state = JSON.parse(await Deno.readTextFile(path)), best = { ...state.evaluations[0], loss: 0 };
+    await Deno.writeTextFile(path, JSON.stringify({ ...state, best }));
+    const again = (loadBestModelAtEnd: boolean, more: Partial<RunOptions>) =>
+      run(start(base), { out, heldOut, evalSteps: 2, maxSteps: 5, loadBestModelAtEnd, ...more });
+    const lacks = /lacks checkpoint-2, the best so far, .* put checkpoint-2 and checkpoint-4 there/;
+    await refused("elsewhere", () => again(true, { out: join(folder, "b"), resume: from }), lacks);
+    await Deno.remove(join(out, "checkpoint-2"), { recursive: true });
+    await refused("removed", () => again(true, { resume: true }), lacks);
+    assert.equal((await again(false, { resume: true })).steps, 5);
+  });
+});
+
 Deno.test("a signal during an evaluation: saved without it, and the resumed run does it", async () => {
   await inFolder(async (folder) => {
     const out = join(folder, "out"), stop = new AbortController(), whole = start(base), second = start(base);

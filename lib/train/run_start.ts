@@ -10,7 +10,7 @@ import { openRunLog, type RunLog } from "../report/run_log.ts";
 import { resumeTraining } from "./checkpoint.ts";
 import { batchesFingerprint, checkSame } from "./fingerprint.ts";
 import { inOrder } from "./optimizer_step.ts";
-import { findStart, LOG } from "./run_folder.ts";
+import { checkpointSteps, findStart, LOG } from "./run_folder.ts";
 import type { Plan, RunOptions } from "./run_options.ts";
 import { newState, type TrainingState } from "./state.ts";
 
@@ -36,6 +36,7 @@ export async function begin(
   const state = checkpoint ? await resumeTraining(checkpoint, { model, optimizer }) : newState(seed);
   if (checkpoint) {
     checkSame(state.same, same, checkpoint);
+    await checkBest(state, options);
     if (!quiet) console.error(`Going on from ${checkpoint}.`);
     tellRate(state, options);
   }
@@ -43,6 +44,19 @@ export async function begin(
   state.checkpointing = options.checkpointing ?? state.checkpointing ??
     chooseCheckpointing(model, largestBatch(inOrder(batches, epochSeed(state))));
   return { state, checkpoint };
+}
+
+/** Told now, not after hours of training: where a run's checkpoints went elsewhere, the best cannot be put back at the end. */
+async function checkBest(
+  { step, best }: TrainingState,
+  { out, loadBestModelAtEnd }: RunOptions,
+): Promise<void> {
+  if (!loadBestModelAtEnd || !best || (await checkpointSteps(out!)).includes(best.step)) return;
+  const needed = best.step === step ? `checkpoint-${step}` : `checkpoint-${best.step} and checkpoint-${step}`;
+  throw new UserError(
+    `${out} lacks checkpoint-${best.step}, the best so far, which loadBestModelAtEnd would take: put ${needed} there and ` +
+      "resume in that folder, or leave loadBestModelAtEnd away.",
+  );
 }
 
 /** A schedule may be changed on purpose; that it jumps is said. */
