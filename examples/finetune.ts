@@ -52,6 +52,7 @@ import {
   useAdapter,
   UserError,
 } from "@fintune/fintune";
+import { begunRun, exists, saveSettings } from "./begun.ts";
 import { choice, number, on, readFlags, text, whole } from "./flags.ts";
 
 showUserErrors();
@@ -75,7 +76,7 @@ const flags = readFlags("Fine-tunes a language model: finetune.ts --model <folde
   "target-modules": text("Layers with an adapter, separated by commas, or all-linear", "all-linear"),
   "learning-rate": number("Its peak", 2e-4),
   "schedule": choice("What follows the warm-up", ["linear", "cosine", "constant"], "linear"),
-  "warmup": number("Share of the steps in which the rate rises", 0.04),
+  "warmup": number("Share of the steps in which the rate rises", 0.04, 1),
   "weight-decay": number("Decay of the adapter's weights", 0),
   "max-grad-norm": number("Clip gradients to this norm; 0: never", 1),
   "epochs": whole("Passes over the rows; default: 3, or as many as --max-steps takes", undefined),
@@ -98,18 +99,25 @@ const { out, quiet, seed, model: name, data: source } = flags;
 if (!name || !source) {
   throw new UserError("Name both --model <folder> and --data <file>; --help shows all flags.");
 }
-const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
-if (!flags.resume && !flags["dry-run"] && await exists(join(out, "log.jsonl"))) {
+const log = join(out, "log.jsonl");
+if (!flags.resume && !flags["dry-run"] && await exists(log)) {
   throw new UserError(
     `${out} holds a run already: go on with it by --resume, or choose another folder by --out.`,
   );
 }
+const held = flags["held-out-data"] ?? flags["held-out"];
+if (held === 0 && (flags["early-stopping"] ?? flags["eval-steps"]) !== undefined) {
+  throw new UserError("--early-stopping and --eval-steps need held-out rows: --held-out must not be 0.");
+}
+
+const begun = flags.resume ? await begunRun(out, flags) : undefined;
+const stepsDone = begun?.stepsDone ?? 0;
 
 // %% Rows
 async function loadRows(): Promise<{ rows: Dataset<Row>; test?: Dataset<Row> }> {
-  const all = await loadDataset(source!, { split: flags.split });
+  const all = await loadDataset(source!, { split: flags.split, quiet });
   const rows = flags.rows === undefined ? all : all.take(flags.rows);
-  if (flags["held-out-data"]) return { rows, test: await loadDataset(flags["held-out-data"]) };
+  if (flags["held-out-data"]) return { rows, test: await loadDataset(flags["held-out-data"], { quiet }) };
   if (flags["held-out"] === 0) return { rows };
   // A tenth of many rows would take longer to evaluate than it tells.
   const share = flags["held-out"] < 1
@@ -122,8 +130,8 @@ const { rows, test } = await loadRows();
 console.log(`${rows}${test ? `; ${formatNumber(test.length)} held out` : ""}`);
 
 // %% The prompt that fits the rows, their lengths, and what of the first row is trained
-await loadConfig(name); // a model that is not there is told first
-const tokenizer = await loadTokenizer(name);
+await loadConfig(name, { quiet }); // a model that is not there is told first
+const tokenizer = await loadTokenizer(name, { quiet });
 const prompts = {
   auto: () => detectPrompt(test ? rows.concat(test) : rows, tokenizer, { system: flags.system }),
   chat: () => chat(tokenizer, { system: flags.system }),
@@ -131,6 +139,11 @@ const prompts = {
   financeQA: () => financeQA,
 };
 const prompt = prompts[flags.prompt]();
+if (flags.system && !prompt.name.startsWith("chat")) {
+  throw new UserError(
+    `--system is for conversations; the prompt here is ${prompt.name}, which has no place for it.`,
+  );
+}
 const layout = {
   tokenizer,
   prompt,
@@ -145,7 +158,8 @@ console.log(`The first row, by the prompt ${prompt.name}:`);
 console.log(previewRow(rows.at(0), layout));
 
 // %% Model and adapter
-const base = await loadModel(name, flags["full-precision"] ? {} : { quantize: "nf4", doubleQuant: true });
+const nf4 = { quantize: "nf4", doubleQuant: true } as const;
+const base = await loadModel(name, { quiet, ...(flags["full-precision"] ? {} : nf4) });
 console.log(
   `${name} on ${base.device.name}, because ${base.device.reason}; ${
     formatBytes(residentBytes(base))
@@ -161,17 +175,12 @@ const model = attachLoRA(base, {
 });
 
 // %% Batches: as many rows at once as memory holds
-const settings = join(out, "settings.json");
-async function chooseBatches(): Promise<BatchChoice> {
+function chooseBatches(): BatchChoice {
   const effectiveBatchSize = flags["effective-batch-size"], batchSize = flags["batch-size"];
-  if (batchSize !== undefined) {
-    return { batchSize, gradientAccumulationSteps: Math.max(1, Math.round(effectiveBatchSize / batchSize)) };
-  }
-  // A run that goes on keeps its batches, however much memory is free by now.
-  if (flags.resume && await exists(settings)) return (await loadDataset(settings)).at(0) as BatchChoice;
-  return chooseBatchSize(model, lengths, { effectiveBatchSize });
+  if (batchSize === undefined) return chooseBatchSize(model, lengths, { effectiveBatchSize });
+  return { batchSize, gradientAccumulationSteps: Math.max(1, Math.round(effectiveBatchSize / batchSize)) };
 }
-const { batchSize, gradientAccumulationSteps } = await chooseBatches();
+const { batchSize, gradientAccumulationSteps } = begun?.batches ?? chooseBatches();
 const batches = packBatches(rows, { ...layout, batchSize });
 const heldOut = test && packBatches(test, { ...layout, batchSize });
 console.log(`${batches}`);
@@ -180,27 +189,28 @@ console.log(`${batches}`);
 const stepsInEpoch = Math.ceil(batches.length / gradientAccumulationSteps);
 const epochs = flags.epochs ?? (flags["max-steps"] === undefined ? 3 : Infinity);
 const steps = Math.min(flags["max-steps"] ?? Infinity, epochs * stepsInEpoch);
+const stepsLeft = Math.max(0, steps - stepsDone);
 const evalSteps = flags["eval-steps"] ?? stepsInEpoch;
 const asked = test && prompt.question(test.at(0)) !== "" ? test.take(flags.evaluate) : new Dataset<Row>([]);
 const questions = asked.map((row) => prompt.question(row)).toArray();
 const time = await estimateTime(model, {
   batches,
-  steps,
+  steps: stepsLeft,
   gradientAccumulationSteps,
   heldOut,
-  evaluations: Math.ceil(steps / evalSteps) + 1,
+  evaluations: Math.ceil(stepsLeft / evalSteps) + 1,
   questions,
   maxNewTokens: flags["max-new-tokens"],
 });
 console.log(
-  `${formatNumber(steps)} steps of ${batchSize} x ${gradientAccumulationSteps} rows: ` +
+  `${formatNumber(steps)} steps of ${batchSize} x ${gradientAccumulationSteps} rows` +
+    `${stepsDone > 0 ? `, ${formatNumber(stepsDone)} of them done` : ""}: ` +
     `training about ${formatDuration(time.training)} (${formatDuration(time.step)} a step), evaluation ` +
     `${formatDuration(time.evaluation)}, answers at most ${formatDuration(time.answers)}; ` +
     `together about ${formatDuration(time.total)}; memory so far ${formatBytes(processMemory().rss)}`,
 );
 if (flags["dry-run"]) Deno.exit(0);
-await Deno.mkdir(out, { recursive: true });
-await new Dataset([{ ...flags, batchSize, gradientAccumulationSteps }]).save(settings, { overwrite: true });
+await saveSettings(out, flags, { batchSize, gradientAccumulationSteps });
 
 // %% Before: the base's loss and answers
 const plain = useAdapter(model, undefined);
@@ -244,12 +254,12 @@ if (report.stopped === "signal") {
 await saveAdapter(model, join(out, "adapter"), { overwrite: true });
 
 // %% After: loss, scores and answers
-const rate = `${Math.round(report.tokensPerSecond)} tokens/s`;
-console.log(`${report.steps} steps (${report.stopped}): training loss ${report.loss.toFixed(4)}, ${rate}`);
-if (heldOut && lossBefore !== undefined) {
-  const after = await evaluateLoss(model, heldOut);
+const rate = report.tokensPerSecond > 0 ? `, ${Math.round(report.tokensPerSecond)} tokens/s` : "";
+console.log(`${report.steps} steps (${report.stopped}): training loss ${report.loss.toFixed(4)}${rate}`);
+const evaluation = flags["early-stopping"] ? report.best : report.evaluations.at(-1);
+if (evaluation && lossBefore !== undefined) {
   const shown = (loss: number) => `${loss.toFixed(4)} (perplexity ${formatNumber(perplexity(loss))})`;
-  console.log(`held-out loss: ${shown(lossBefore)} before, ${shown(after)} after`);
+  console.log(`held-out loss: ${shown(lossBefore)} before, ${shown(evaluation.loss)} after`);
 }
 if (questions.length > 0) {
   const after = await generate(model, questions, sampling);
@@ -278,7 +288,7 @@ if (questions.length > 0) {
 }
 
 // %% Pictures of the run
-const chart = await plotRun(join(out, "log.jsonl"), {
+const chart = await plotRun(log, {
   title: basename(name),
   subtitle: `${basename(source)}, ${formatNumber(rows.length)} rows`,
 });

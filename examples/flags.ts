@@ -26,12 +26,13 @@ export function choice<const T extends string>(help: string, words: readonly T[]
   return { kind: "text", help: `${help}: ${words.join(", ")}`, default: value, wrong };
 }
 
-/** A number of at least `least`. */
-export function number(help: string, value: undefined, least?: number): Flag<number | undefined>;
-export function number(help: string, value: number, least?: number): Flag<number>;
-export function number(help: string, value?: number, least = 0): Flag<number | undefined> {
+/** A number of at least 0, and of at most `most` if that is given. */
+export function number(help: string, value: undefined, most?: number): Flag<number | undefined>;
+export function number(help: string, value: number, most?: number): Flag<number>;
+export function number(help: string, value?: number, most = Number.MAX_VALUE): Flag<number | undefined> {
+  const range = most === Number.MAX_VALUE ? "from 0 on" : `from 0 to ${most}`;
   const wrong = (given?: number) =>
-    given === undefined || given >= least && given < Infinity ? undefined : `it is a number from ${least} on`;
+    given === undefined || given >= 0 && given <= most ? undefined : `it is a number ${range}`;
   return { kind: "number", help, default: value, wrong };
 }
 

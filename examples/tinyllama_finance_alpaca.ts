@@ -110,6 +110,9 @@ function embeddedRows(): { train: Dataset<Row>; test: Dataset<Row> } {
 }
 
 const { train: trueRows, test } = embedded ? embeddedRows() : await realRows(source.data!);
+if (flags.control && trueRows.toArray().some(({ output }) => typeof output !== "string")) {
+  throw new UserError("--control shuffles the answers in the field output, which some of these rows lack.");
+}
 const train = flags.control
   ? new Dataset<Row>(shuffleAnswers(trueRows.toArray() as QuestionRow[], 7))
   : trueRows;

@@ -130,3 +130,18 @@ Deno.test("stream: 60 MB of JSONL are mapped, filtered, de-duplicated and saved 
   assert.ok(fileBytes > 55e6 && written > 90_000, `${fileBytes} ${written}`);
   assert.ok(peakBytes < 220e6, `peak ${peakBytes}`); // the runtime alone takes some 90 MB; test:stream has larger files
 });
+
+Deno.test("filter: a function that gives promises would keep every row, and is refused", async () => {
+  const keep = (() => Promise.resolve(false)) as unknown as () => boolean;
+  await refused("a dataset", () => new Dataset([{ a: 1 }]).filter(keep), /row 0: .*gives a promise/);
+  await refused(
+    "a stream",
+    () => RowStream.from([{ a: 1 }]).filter(keep).collect(),
+    /row 0: .*gives a promise/,
+  );
+  await refused(
+    "split()",
+    () => (new Dataset([{ a: 1 }]).split as () => unknown)(),
+    /split needs options with test/,
+  );
+});

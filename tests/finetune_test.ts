@@ -125,10 +125,15 @@ Deno.test("mistakes on the command line are one sentence and exit code 1", async
     [["rows.json"], /^rows\.json belongs to no flag; see --help\.$/],
     [["--r", "0"], /^--r is "0"; it is a whole number from 1 on\.$/],
     [["--learning-rate", "fast"], /^--learning-rate is "fast"; it is a number from 0 on\.$/],
+    [["--warmup", "100"], /^--warmup is "100"; it is a number from 0 to 1\.$/],
     [["--schedule", "step"], /^--schedule is "step"; it is one of linear, cosine, constant\.$/],
     [["--epochs", "1", "--epochs", "2"], /^--epochs is given 2 times; once is enough\.$/],
     [["--out"], /^--out has no value\.$/],
     [["--model", "m"], /^Name both --model <folder> and --data <file>; --help shows all flags\.$/],
+    [
+      ["--model", "m", "--data", "d", "--held-out", "0", "--early-stopping", "2"],
+      /^--early-stopping and --eval-steps need held-out rows: --held-out must not be 0\.$/,
+    ],
     [["--model", "m", "--data", "no/such.json"], /^no\/such\.json is neither a file nor a folder here/],
   ];
   const outcomes = await Promise.all(cases.map(([args]) => finetune(args)));
@@ -151,10 +156,12 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
     "--tensorboard",
   );
 
-  const [dry, missing] = await Promise.all([
+  const [dry, missing, system] = await Promise.all([
     finetune([...args, "--dry-run"]),
     finetune(["--model", join(folder, "none"), "--data", data]),
+    finetune([...args, "--dry-run", "--prompt", "financeQA", "--system", "Be brief."]),
   ]);
+  assert.match(system.stderr, /^--system is for conversations; the prompt here is financeQA, .*\.\n$/);
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /^[^\n]*none[^\n]*\.\n$/);
   assert.equal(dry.code, 0, dry.stderr);
@@ -221,12 +228,20 @@ Deno.test("Ctrl-C saves and says how to go on; --resume ends with the weights of
   assert.match(stopped.stderr, /Stopped after step \d+, saved in .*checkpoint-\d+/);
   assert.match(stopped.stdout, /The same command with --resume goes on\.\n$/);
 
+  const other = await finetune([...args, "--batch-size", "1", "--out", broken, "--resume"]);
+  assert.match(
+    other.stderr,
+    /began with --batch-size 2 --effective-batch-size 4: give the same, or begin .*\.\n$/,
+  );
+  assert.deepEqual([other.code, other.stdout], [1, ""]);
+
   const [resumed, never] = await Promise.all([
-    finetune([...args, "--out", broken, "--resume"]),
+    finetune([...args, "--save-steps", "7", "--out", broken, "--resume"]),
     finetune([...args, ...pairs, "--out", whole]),
   ]);
   assert.deepEqual([resumed.code, never.code], [0, 0], resumed.stderr + never.stderr);
-  assert.match(resumed.stdout, /16 steps of 2 x 2 rows[^]*16 steps \(done\)/);
+  assert.match(resumed.stdout, /^--save-steps: not given when the run began, 7 now\n[^-]/);
+  assert.match(resumed.stdout, /16 steps of 2 x 2 rows, \d+ of them done: [^]*16 steps \(done\)/);
   const adapter = (out: string) => Deno.readFile(join(out, "adapter/adapter_model.safetensors"));
   assert.deepEqual(await adapter(broken), await adapter(whole));
   const log = await readRunLog(join(broken, "log.jsonl"));

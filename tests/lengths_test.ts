@@ -75,3 +75,13 @@ Deno.test("lengths: nothing to measure, or a limit that is none", () => {
   );
   assert.throws(() => lengthReport(rowsOf([3]), { maxLengths: [1] }), /maxLengths holds 1/);
 });
+
+Deno.test("a batch size that cannot be is refused, and does not run for ever", () => {
+  for (const batchSize of [0, -1, 1.5]) {
+    assert.throws(() => lengthReport([{ inputIds: [1, 2] }], { batchSize }), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /^batchSize is -?[\d.]+: give a whole number of at least 1\.$/);
+      return true;
+    });
+  }
+});

@@ -1,6 +1,7 @@
 // The preview of tokens, to the letter.
 
 import assert from "node:assert/strict";
+import { detectPrompt } from "../lib/data/detect.ts";
 import { packBatches, padBatches } from "../lib/data/pack.ts";
 import { previewBatch, previewRow } from "../lib/data/preview.ts";
 import { UserError } from "../lib/errors.ts";
@@ -62,4 +63,19 @@ Deno.test("preview of a batch: its rows in both layouts, without padding", () =>
     );
   }
   assert.throws(() => previewRow(rows[0], {}), UserError);
+});
+
+Deno.test("a row of text and label is not shown with a question that training does not ask", async () => {
+  const tokenizer = await loadTokenizer("tests/reference/tiny_tokenizer") as Tokenizer;
+  const rows = [{ text: "Profit fell.", label: "bad" }, { text: "Sales rose.", label: "good" }];
+  assert.throws(() => previewRow(rows[0], { tokenizer }), (error) => {
+    assert.ok(error instanceof UserError);
+    assert.match(
+      error.message,
+      /with the labels of all rows: give \{ prompt: detectPrompt\(rows, tokenizer\) \}\.$/,
+    );
+    return true;
+  });
+  const prompt = detectPrompt(rows, tokenizer);
+  assert.match(String(previewRow(rows[0], { tokenizer, prompt })), /\{bad\/good\}/);
 });

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "@std/path";
 import { chat } from "../lib/data/chat.ts";
 import { packBatches, padBatches } from "../lib/data/pack.ts";
+import type { Row } from "../lib/data/row.ts";
 import { tokenizeRow } from "../lib/data/tokenize_row.ts";
 import { UserError } from "../lib/errors.ts";
 import type { Message } from "../lib/text/chat_template.ts";
@@ -256,5 +257,35 @@ Deno.test("rows whose answers are cut away are counted in both layouts, in many 
     );
   } finally {
     console.warn = warn;
+  }
+});
+
+Deno.test("calls that the template leaves out, and answers learnt in part, are refused, not trained as silence", async () => {
+  const tokenizer = await tokenizerWith(
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}" +
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+  );
+  const calls = {
+    conversations: [
+      { from: "human", value: "Price?" },
+      { from: "function_call", value: '{"name": "price", "arguments": {}}' },
+      { from: "observation", value: "5" },
+      { from: "gpt", value: "5 dollars." },
+    ],
+  };
+  const parts = {
+    conversations: [
+      { from: "human", value: "Price?" },
+      { from: "gpt", value: "5 dollars.", train_detail: [{ begin_offset: 0, end_offset: 1, train: false }] },
+    ],
+  };
+  for (const completionOnly of [true, false]) {
+    const tokenize = (row: Row) => () => tokenizeRow(row, chat(tokenizer), tokenizer, completionOnly);
+    assert.throws(tokenize(calls), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /leaves out that the assistant calls "price": .*\.$/);
+      return true;
+    });
+    assert.throws(tokenize(parts), /conversations\[1\] has a "train_detail"/);
   }
 });

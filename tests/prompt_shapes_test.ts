@@ -209,6 +209,9 @@ Deno.test("shape: what is not known is said with its fields", () => {
     ],
     [[{ text: "x" }, { instruction: "a", output: "b" }], /text in row 0, exchange in row 1/],
     [[{ prompt: "x", completion: "y", label: true }], /preferences one by one/],
+    [[{ prompt: [user], completion: [assistant], label: false }], /a label .*preferences one by one/],
+    [[{ instruction: "x", output: "y", kto_tag: false }], /a kto_tag .*preferences one by one/],
+    [[{ messages: [user, assistant], kto_tag: true }], /a kto_tag .*preferences one by one/],
     [
       Array.from({ length: 60 }, (_, i) => ({ text: "x", label: i / 7 })),
       /60 different labels .* no classes/,

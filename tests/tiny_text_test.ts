@@ -100,6 +100,14 @@ Deno.test("answers to calculations are right, for every kind of calculation", ()
   for (const { rule } of sumKinds) assert.match(takeText(4, 1e6).join(" "), new RegExp(rule.slice(1)));
 });
 
+Deno.test("more questions than there are is one sentence", () => {
+  const ask = () => financeQuestions({ train: 9, test: 9000, seed: 42 });
+  assert.throws(ask, {
+    name: "UserError",
+    message: /^There are not 9000 different questions .*: ask for fewer rows\.$/,
+  });
+});
+
 Deno.test("the control deals the same answers to other questions", () => {
   const { train } = financeQuestions({ train: 900, test: 9, seed: 42 });
   const shuffled = shuffleAnswers(train, 1);

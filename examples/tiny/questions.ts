@@ -1,6 +1,7 @@
 // The fine-tuning task: finance questions with one right answer each, in the shape of finance-alpaca's rows. What they
 // ask about stands in the pretraining text (or in the question itself); the form of question and answer is new.
 
+import { UserError } from "@fintune/fintune";
 import { drawSum, sumKinds } from "./calculations.ts";
 import { compareRisk } from "./comparisons.ts";
 import { sentence } from "./definitions.ts";
@@ -197,7 +198,9 @@ function drawRows(random: Random, pool: Term[], count: number, taken: ReadonlySe
       seen.add(instruction);
       return { instruction, input, output, kind };
     }
-    throw new Error(`no new question of kind '${kind}' found: ask for fewer than ${count} rows`);
+    throw new UserError(
+      `There are not ${count} different questions (no new one of the kind ${kind}): ask for fewer rows.`,
+    );
   }));
 }
 

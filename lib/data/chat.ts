@@ -258,7 +258,13 @@ function cut(text: string, spans: Spans): TextPart[] {
 }
 
 function refuseLost(messages: readonly Message[], text: string): void {
-  for (const { role, content } of messages) {
+  for (const { role, content, tool_calls } of messages) {
+    const call = tool_calls?.find((call) => !text.includes(call.function.name))?.function.name;
+    if (call !== undefined) {
+      throw new UserError(
+        `the chat template leaves out that the assistant calls "${call}": leave such rows out with rows.filter(...), or use a model whose template has calls of functions.`,
+      );
+    }
     if (role === "assistant" || text.includes(content.trim())) continue;
     if (text.includes(JSON.stringify(content).slice(1, -1))) continue; // results of functions, written as JSON
     throw new UserError(

@@ -1,8 +1,9 @@
 // Rows in memory, never changed: every operation gives a new Dataset over the same row objects.
 
+import { checkGiven } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { permutation } from "./random.ts";
-import { atRow, checkedCount, isObject, keyText, type Row, type RowKey } from "./row.ts";
+import { atRow, checkedCount, checkKept, isObject, keyText, type Row, type RowKey } from "./row.ts";
 import { columnsOf, type SaveOptions, saveRows } from "./write.ts";
 
 /** Options of {@linkcode Dataset.split}. */
@@ -70,7 +71,7 @@ export class Dataset<T = Row> implements Iterable<T> {
 
   /** The rows for which the function is true. */
   filter(keep: (row: T, index: number) => boolean): Dataset<T> {
-    return this.#with(this.#rows.filter((row, i) => atRow(this.name, i, () => keep(row, i))));
+    return this.#with(this.#rows.filter((row, i) => atRow(this.name, i, () => checkKept(keep(row, i)))));
   }
 
   /**
@@ -112,6 +113,7 @@ export class Dataset<T = Row> implements Iterable<T> {
    * @throws UserError when one of the parts would be empty
    */
   split(options: SplitOptions): { train: Dataset<T>; test: Dataset<T> } {
+    checkGiven("split", options, "test");
     const { test, seed = 42 } = options;
     const count = test > 0 && test < 1 ? Math.ceil(test * this.length) : test;
     if (!Number.isInteger(count) || count < 1 || count >= this.length) {

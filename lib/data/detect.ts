@@ -105,10 +105,15 @@ function survey(rows: Iterable<Row>, name: string): Survey {
 function shapeAt(row: Row): Shape {
   const shape = shapeOf(row);
   if (shape === undefined) throw unknownShape(row);
-  if (shape === "exchange" && row.completion !== undefined && typeof row.label === "boolean") {
+  const verdict = row.completion !== undefined && typeof row.label === "boolean"
+    ? "label" // TRL's
+    : typeof row.kto_tag === "boolean"
+    ? "kto_tag" // LLaMA-Factory's
+    : undefined;
+  if (verdict) {
     throw new UserError(
-      "prompt/completion/label (true or false) are preferences one by one: keep the good ones with " +
-        "rows.filter((row) => row.label), and leave the field out with rows.map(...).",
+      `answers with a ${verdict} of true or false are preferences one by one: keep the good ones with ` +
+        `rows.filter((row) => row.${verdict}), and leave the field out with rows.map(...).`,
     );
   }
   return shape;

@@ -4,7 +4,7 @@ import { UserError } from "../errors.ts";
 import { markdownTable } from "../report/table.ts";
 import { IGNORED } from "./batch.ts";
 import { collect, type Collected, collectStream, type TokenOptions } from "./collect.ts";
-import { sizes } from "./pack.ts";
+import { checkWhole, sizes } from "./pack.ts";
 import type { Row } from "./row.ts";
 import { type TokenRows, tokenRows } from "./token_rows.ts";
 
@@ -109,6 +109,7 @@ interface Measured {
 
 function reportOf({ name, blocks, rows }: Collected, options: LengthOptions): LengthReport {
   const { batchSize = 8 } = options;
+  checkWhole("batchSize", batchSize, 1);
   const measured = measure(tokenRows(blocks));
   const { lengths } = measured;
   if (lengths.length === 0) throw new UserError(`${name} has no row in which anything is trained.`);
@@ -181,8 +182,8 @@ function limitOf(
   };
 }
 
-/** Linear between the two nearest, numpy's default. */
-function percentile(sorted: Int32Array, percent: number): number {
+/** The value below which so many percent of the ascending values lie: linear between the two nearest, numpy's default. */
+export function percentile(sorted: ArrayLike<number>, percent: number): number {
   const place = (sorted.length - 1) * percent / 100;
   const low = sorted[Math.floor(place)], high = sorted[Math.ceil(place)];
   return low + (high - low) * (place - Math.floor(place));

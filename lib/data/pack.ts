@@ -237,7 +237,8 @@ function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-function checkWhole(name: string, value: number, least: number): void {
+/** Throws a UserError for what is no whole number of at least `least`. */
+export function checkWhole(name: string, value: number, least: number): void {
   if (!Number.isInteger(value) || value < least) {
     throw new UserError(`${name} is ${value}: give a whole number of at least ${least}.`);
   }

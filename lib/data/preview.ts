@@ -7,7 +7,9 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { type Batch, exampleOf, IGNORED, type TokenRow } from "./batch.ts";
 import type { TokenOptions } from "./collect.ts";
 import { detectPrompt } from "./detect.ts";
+import type { Prompt } from "./prompt.ts";
 import type { Row } from "./row.ts";
+import { shapeOf } from "./shapes.ts";
 import { tokenizeRow } from "./tokenize_row.ts";
 
 /** What becomes of a token: it is learnt, only read, or lies beyond maxLength. */
@@ -66,12 +68,19 @@ export function previewRow(row: Row, options: PreviewOptions): Preview {
   if (!tokenizer) throw new UserError("previewRow needs a tokenizer: give { tokenizer }.");
   const { inputIds, labels }: TokenRow = row.inputIds !== undefined
     ? exampleOf(row as TokenRow, 0)
-    : tokenizeRow(row, options.prompt ?? detectPrompt([row], tokenizer), tokenizer, completionOnly);
+    : tokenizeRow(row, options.prompt ?? promptOf(row, tokenizer), tokenizer, completionOnly);
   const fates = Array.from(
     inputIds,
     (_, i): TokenFate => i >= maxLength ? "cut" : i > 0 && labels![i] !== IGNORED ? "trained" : "masked",
   );
   return previewOf([tokensOf(inputIds, fates, tokenizer)]);
+}
+
+function promptOf(row: Row, tokenizer: Tokenizer): Prompt {
+  if (shapeOf(row) !== "classification") return detectPrompt([row], tokenizer);
+  throw new UserError(
+    "a row of text and label is asked with the labels of all rows: give { prompt: detectPrompt(rows, tokenizer) }.",
+  );
 }
 
 /**

@@ -216,6 +216,12 @@ function read(row: Row, field: string): { messages: Message[]; trained: boolean[
     throw new UserError(`field "${field}" is not a list of messages.`);
   }
   const messages = turns.map((turn, i) => messageOf(turn, `${field}[${i}]`));
+  const inPart = turns.findIndex((turn) => turn.train_detail?.length > 0);
+  if (inPart >= 0) {
+    throw new UserError(
+      `${field}[${inPart}] has a "train_detail": parts of an answer cannot be chosen, write the row as "segments".`,
+    );
+  }
   // OpenAI's weight 0 and Axolotl's train false: an answer to read, not to learn.
   const trained = messages.map((message, i) =>
     isAnswer(message) && turns[i].weight !== 0 && turns[i].train !== false

@@ -3,7 +3,7 @@
 import { UserError } from "../errors.ts";
 import { Dataset } from "./dataset.ts";
 import { seededRandom } from "./random.ts";
-import { atRow, checkedCount, keyText, type Row, type RowKey } from "./row.ts";
+import { atRow, checkedCount, checkKept, keyText, type Row, type RowKey } from "./row.ts";
 import { seenTexts } from "./seen.ts";
 import { type SaveOptions, saveRows } from "./write.ts";
 
@@ -64,7 +64,7 @@ export class RowStream<T = Row> implements AsyncIterable<T> {
   /** The rows for which the function is true. */
   filter(keep: (row: T, index: number) => boolean): RowStream<T> {
     return this.#step(() => (block, start) =>
-      block.filter((row, i) => atRow(this.name, start + i, () => keep(row, start + i)))
+      block.filter((row, i) => atRow(this.name, start + i, () => checkKept(keep(row, start + i))))
     );
   }
 

@@ -38,7 +38,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     return await openGPU({ gpu, allowSoftware: false }, "it is a real GPU");
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return openCPU(error.message, options);
+    return openCPU(error.message.replace(/\.$/, ""), options); // it goes on as part of a sentence
   }
 }
 
