@@ -150,7 +150,7 @@ function kindAsked(reference: unknown): "object" | "list" | undefined {
 }
 
 /** What a schema has against a value. The validator interprets the schema: nothing is compiled, so no eval. */
-async function validator(schema: JSONSchema): Promise<(value: unknown) => string[]> {
+export async function validator(schema: JSONSchema): Promise<(value: unknown) => string[]> {
   const { Validator } = await import("@cfworker/json-schema");
   const drafts = /draft-0?(4|7)|(2019-09|2020-12)/.exec(String(schema.$schema ?? "2020-12"));
   const draft = (drafts?.[1] ?? drafts?.[2] ?? "2020-12") as "4" | "7" | "2019-09" | "2020-12";
