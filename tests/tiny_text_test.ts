@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { join } from "@std/path";
 import { loadTokenizer, type Tokenizer } from "@fintune/fintune";
+import { embeddedTokenizer } from "../examples/embedded.ts";
 import { sumKinds } from "../examples/tiny/calculations.ts";
 import { financeQuestions, questionKinds, shuffleAnswers, splitTerms } from "../examples/tiny/questions.ts";
-import { tinyConfig, tinyTokenizerFiles } from "../examples/tiny/recipe.ts";
+import { recipe } from "../examples/tiny/recipe.ts";
 import { differInKind, terms } from "../examples/tiny/terms.ts";
 import { documentKinds, takeText } from "../examples/tiny/text.ts";
 
@@ -121,7 +122,7 @@ Deno.test("the control deals the same answers to other questions", () => {
 async function madeTokenizer(): Promise<{ files: Record<string, string>; tokenizer: Tokenizer }> {
   const folder = await Deno.makeTempDir();
   try {
-    const files = tinyTokenizerFiles();
+    const files = embeddedTokenizer(recipe);
     for (const [name, content] of Object.entries(files)) {
       await Deno.writeTextFile(join(folder, name), content);
     }
@@ -133,7 +134,7 @@ async function madeTokenizer(): Promise<{ files: Record<string, string>; tokeniz
 
 Deno.test("the tokenizer gives every text back, keeps digits apart and adds BOS", async () => {
   const { files, tokenizer } = await madeTokenizer();
-  assert.equal(tokenizer.vocabSize, tinyConfig.vocab_size);
+  assert.equal(tokenizer.vocabSize, recipe.config.vocab_size);
   assert.deepEqual([tokenizer.padId, tokenizer.bosId, tokenizer.eosId], [0, 1, 2]);
   assert.equal(tokenizer.addsBos, true);
   for (const text of [...takeText(9, 2e5), "Grüße, 東京! ½ 🙂", "tab\t and\r\n line", " 2,500.75 %"]) {

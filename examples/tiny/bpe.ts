@@ -7,8 +7,24 @@ export interface Bpe {
   merges: [string, string][];
 }
 
-/** In the order of their ids. */
-export const specialTokens = { pad: "<pad>", bos: "<s>", eos: "</s>" } as const;
+/** Special tokens and the chat template: those of the family that the model belongs to. */
+export interface TokenizerOptions {
+  /** In the order of their ids, from 0 on; default <pad>, <s>, </s>. */
+  special?: { pad: string; bos: string; eos: string };
+  /** Further special tokens, behind those three. */
+  more?: readonly string[];
+  /** What is put around every text; default "bos". */
+  adds?: "bos" | "eos" | "nothing";
+  /** Default: question and answer as the tiny Llama is fine-tuned. */
+  chatTemplate?: string;
+}
+
+const usual = { pad: "<pad>", bos: "<s>", eos: "</s>" };
+
+/** All special tokens in the order of their ids. */
+function specialTokens({ special = usual, more = [] }: TokenizerOptions): string[] {
+  return [special.pad, special.bos, special.eos, ...more];
+}
 
 // GPT-2's pieces, which the ByteLevel pre-tokenizer of the `tokenizers` library cuts a text into.
 const pieces = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
@@ -68,9 +84,13 @@ function applyMerge(symbols: string[], [left, right]: [string, string]): string[
  * Learns merges until the vocabulary holds `vocabSize` tokens (specials, 256 bytes, merges) or no pair occurs twice.
  * The same documents give the same tokenizer.
  */
-export function trainBpe(documents: Iterable<string>, vocabSize: number): Bpe {
+export function trainBpe(
+  documents: Iterable<string>,
+  vocabSize: number,
+  options: TokenizerOptions = {},
+): Bpe {
   const { ofByte, sorted } = byteAlphabet();
-  const tokens = [...Object.values(specialTokens), ...sorted];
+  const tokens = [...specialTokens(options), ...sorted];
   const merges: [string, string][] = [];
   const all = countPieces(documents, ofByte);
   while (tokens.length < vocabSize) {
@@ -86,16 +106,28 @@ export function trainBpe(documents: Iterable<string>, vocabSize: number): Bpe {
 }
 
 // Renders a conversation as the question-and-answer prompt, the only form the tiny model is fine-tuned on.
-const chatTemplate = "{{ bos_token }}{% for message in messages %}" +
+const questionAndAnswer = "{{ bos_token }}{% for message in messages %}" +
   "{% if message['role'] == 'assistant' %}{{ '### Answer: ' + message['content'] + eos_token + '\\n\\n' }}" +
   "{% elif message['role'] == 'user' %}{{ '### Question: ' + message['content'] + '\\n\\n' }}" +
   "{% else %}{{ message['content'] + '\\n\\n' }}{% endif %}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '### Answer:' }}{% endif %}";
 
-function tokenizerJson({ tokens, merges }: Bpe): unknown {
+function postProcessor({ special = usual, adds = "bos" }: TokenizerOptions, id: (token: string) => number) {
+  const text = (name: string, type_id: number) => ({ Sequence: { id: name, type_id } });
+  if (adds === "nothing") return null;
+  const token = special[adds], mark = { SpecialToken: { id: token, type_id: 0 } };
+  const around = (...parts: unknown[]) => adds === "bos" ? [mark, ...parts] : [...parts, mark];
+  return {
+    type: "TemplateProcessing",
+    single: around(text("A", 0)),
+    pair: around(text("A", 0), text("B", 1)),
+    special_tokens: { [token]: { id: token, ids: [id(token)], tokens: [token] } },
+  };
+}
+
+function tokenizerJson({ tokens, merges }: Bpe, options: TokenizerOptions): unknown {
   const id = (token: string) => tokens.indexOf(token);
-  const bos = specialTokens.bos;
-  const special = Object.values(specialTokens).map((content) => ({
+  const special = specialTokens(options).map((content) => ({
     id: id(content),
     content,
     single_word: false,
@@ -112,14 +144,7 @@ function tokenizerJson({ tokens, merges }: Bpe): unknown {
     added_tokens: special,
     normalizer: null,
     pre_tokenizer: byteLevel,
-    post_processor: {
-      type: "TemplateProcessing",
-      single: [{ SpecialToken: { id: bos, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-      pair: [{ SpecialToken: { id: bos, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }, {
-        Sequence: { id: "B", type_id: 1 },
-      }],
-      special_tokens: { [bos]: { id: bos, ids: [id(bos)], tokens: [bos] } },
-    },
+    post_processor: postProcessor(options, id),
     decoder: byteLevel,
     model: {
       type: "BPE",
@@ -137,19 +162,28 @@ function tokenizerJson({ tokens, merges }: Bpe): unknown {
 }
 
 /** The tokenizer's files, by name, as a Hugging Face model folder holds them. */
-export function tokenizerFiles(bpe: Bpe, maxLength: number): Record<string, string> {
-  const { pad, bos, eos } = specialTokens;
-  const special = { bos_token: bos, eos_token: eos, pad_token: pad };
+export function tokenizerFiles(
+  bpe: Bpe,
+  maxLength: number,
+  options: TokenizerOptions = {},
+): Record<string, string> {
+  const { pad, bos, eos } = options.special ?? usual;
+  const special = {
+    bos_token: bos,
+    eos_token: eos,
+    pad_token: pad,
+    ...options.more && { additional_special_tokens: options.more },
+  };
   const config = {
     tokenizer_class: "PreTrainedTokenizerFast",
     ...special,
     model_max_length: maxLength,
     clean_up_tokenization_spaces: false,
-    chat_template: chatTemplate,
+    chat_template: options.chatTemplate ?? questionAndAnswer,
   };
   const json = (value: unknown) => `${JSON.stringify(value)}\n`;
   return {
-    "tokenizer.json": json(tokenizerJson(bpe)),
+    "tokenizer.json": json(tokenizerJson(bpe, options)),
     "tokenizer_config.json": json(config),
     "special_tokens_map.json": json(special),
   };

@@ -6,6 +6,7 @@ import { definitionText, groupText, lessonText } from "./definitions.ts";
 import { dialogueText } from "./dialogues.ts";
 import { effectText, newsText } from "./passages.ts";
 import { drawFrom, type Random } from "./random.ts";
+import { firstDocuments } from "../embedded.ts";
 
 /** The kinds of document and how often each comes, out of 100. */
 export const documentKinds: readonly { name: string; share: number; write(random: Random): string }[] = [
@@ -35,12 +36,5 @@ export function* pretrainingText(seed: number): Generator<string> {
 
 /** The first documents of the stream, up to about `characters` characters in all. */
 export function takeText(seed: number, characters: number): string[] {
-  const documents: string[] = [];
-  let length = 0;
-  for (const document of pretrainingText(seed)) {
-    if (length >= characters) return documents;
-    documents.push(document);
-    length += document.length;
-  }
-  return documents;
+  return firstDocuments(pretrainingText(seed), characters);
 }
