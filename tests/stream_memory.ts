@@ -2,6 +2,7 @@
 // deno task test:stream --format jsonl   (csv, tsv, txt, json, jsonl.gz, csv.gz). Fails where the peak is above --most megabytes.
 import { parseArgs } from "@std/cli";
 import { streamDataset } from "../lib/data/load.ts";
+import type { Row } from "../lib/data/row.ts";
 import { RowStream } from "../lib/data/stream.ts";
 
 const { megabytes, format, most } = parseArgs(Deno.args, { string: ["megabytes", "format", "most"] });
@@ -11,7 +12,7 @@ const filler = "Income over price, paid twice a year on the par value of the bon
 
 function* rows(): Generator<Record<string, string>> {
   for (let written = 0, n = 0; written < bytes; n++) {
-    const row = ending.startsWith("txt") ? { text: `${n} ${filler}` } : {
+    const row: Record<string, string> = ending.startsWith("txt") ? { text: `${n} ${filler}` } : {
       instruction: `Define yield, the ${n % 5 === 0 ? n - n % 1000 : n}th time.`,
       input: "",
       output: filler + n,
@@ -34,9 +35,9 @@ try {
   const watch = setInterval(() => peakBytes = Math.max(peakBytes, Deno.memoryUsage().rss), 5);
   const start = performance.now();
   const written = await streamDataset(source)
-    .map((row) => ({ ...row, length: Object.values(row).join(" ").length }))
+    .map((row): Row => ({ ...row, length: Object.values(row).join(" ").length }))
     .filter((row) => row.length > 20)
-    .dedupe((row) => "text" in row ? row.text : row.instruction)
+    .dedupe((row) => row.text ?? row.instruction)
     .save(`${folder}/clean.jsonl`);
   const seconds = (performance.now() - start) / 1000;
   clearInterval(watch);
