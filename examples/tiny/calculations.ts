@@ -21,8 +21,8 @@ function inWords(working: string): string {
 }
 
 /** A worked calculation of one to four sentences. */
-export function calculationText(random: Random): string {
-  const kind = random.pick(sumKinds);
+export function calculationText(random: Random, kinds: readonly SumKind[] = sumKinds): string {
+  const kind = random.pick(kinds);
   const sum = drawSum(random, kind);
   const given = random.pick(sum.given);
   const working = random.chance(0.15) ? inWords(sum.working) : sum.working;

@@ -76,9 +76,9 @@ function risks(random: Random, a: Term, b: Term): string {
   ]);
 }
 
-/** A paragraph of two or three sentences on two terms. */
-export function comparisonText(random: Random): string {
-  const pool = random.chance(0.5) ? risky : terms;
+/** A paragraph of two or three sentences on two terms: of all, or half of the time of those whose risk is known. */
+export function comparisonText(random: Random, all: readonly Term[] = terms): string {
+  const pool = random.chance(0.5) ? risky : all;
   const [a, b] = random.shuffle(pool).slice(0, 2);
   const parts = [whatTheyAre, kinds, uses, ...(a.risk && b.risk ? [risks, risks] : [])];
   const count = random.int(1, 3);

@@ -153,16 +153,16 @@ function tellFacts(random: Random, term: Term): string[] {
   });
 }
 
-/** A paragraph of two to six sentences about one term. */
-export function definitionText(random: Random): string {
-  const term = random.pick(terms);
+/** A paragraph of two to six sentences about one term of the pool. */
+export function definitionText(random: Random, pool: readonly Term[] = terms): string {
+  const term = random.pick(pool);
   const opening = random.chance(0.15) ? [random.pick(rounds)(term)] : [];
   return [...opening, ...tellFacts(random, term)].join(" ");
 }
 
-/** A paragraph in which a person learns, writes or explains facts about a term. */
-export function lessonText(random: Random): string {
-  const term = random.pick(terms);
+/** A paragraph in which a person learns, writes or explains facts about a term of the pool. */
+export function lessonText(random: Random, pool: readonly Term[] = terms): string {
+  const term = random.pick(pool);
   const [name, other] = drawPeople(random, 2);
   const [first, second, third] = random.shuffle(factsOf(term)).map((fact) => factClause(random, term, fact))
     .map((clause) => clause.replace(/^how great is the danger\? it is/, "the danger is"));

@@ -5,6 +5,7 @@ import { drawSum, sumKinds } from "./calculations.ts";
 import { factSentence, factsOf, sentence } from "./definitions.ts";
 import { cities, drawPeople } from "./names.ts";
 import type { Random } from "./random.ts";
+import type { SumKind } from "./sums.ts";
 import { type Term, terms } from "./terms.ts";
 
 const nods = [
@@ -54,8 +55,8 @@ function render(random: Random, turns: Turn[]): string {
   }).join(" ");
 }
 
-function aboutTerm(random: Random, a: string, b: string): Turn[] {
-  const term = random.pick(terms);
+function aboutTerm(random: Random, a: string, b: string, pool: readonly Term[]): Turn[] {
+  const term = random.pick(pool);
   const facts = random.shuffle(factsOf(term)).slice(0, random.int(2, 4));
   const turns: Turn[] = [[a, sentence(random.pick(openings(term)))]];
   for (const fact of facts) {
@@ -65,8 +66,8 @@ function aboutTerm(random: Random, a: string, b: string): Turn[] {
   return turns;
 }
 
-function aboutSum(random: Random, a: string, b: string): Turn[] {
-  const kind = random.pick(sumKinds);
+function aboutSum(random: Random, a: string, b: string, kinds: readonly SumKind[]): Turn[] {
+  const kind = random.pick(kinds);
   const sum = drawSum(random, kind);
   return [
     [a, sentence(random.pick([`${random.pick(sum.given)}`, `look at this case: ${random.pick(sum.given)}`]))],
@@ -76,10 +77,14 @@ function aboutSum(random: Random, a: string, b: string): Turn[] {
   ];
 }
 
-/** A talk of three to eight turns. */
-export function dialogueText(random: Random): string {
+/** A talk of three to eight turns about a term of the pool or one of the kinds of sums. */
+export function dialogueText(
+  random: Random,
+  pool: readonly Term[] = terms,
+  kinds: readonly SumKind[] = sumKinds,
+): string {
   const [a, b] = drawPeople(random, 2);
-  const turns = (random.chance(0.7) ? aboutTerm : aboutSum)(random, a, b);
+  const turns = random.chance(0.7) ? aboutTerm(random, a, b, pool) : aboutSum(random, a, b, kinds);
   const scene = random.chance(0.5) ? [random.pick(scenes(a, b, random.pick(cities)))] : [];
   return [...scene, render(random, turns)].join(" ");
 }
