@@ -30,6 +30,8 @@ export interface GenerateOptions {
   noRepeatNgramSize?: number;
   /** Same seed, same text; default 0. */
   seed?: number;
+  /** A number for each prompt, which decides its random numbers together with the seed; default 0, 1, 2 and so on. */
+  streamIds?: readonly number[];
   /** Prompts that are answered at the same time; default 8. */
   batchSize?: number;
   /** Ends an answer; default: every EOS of the model. */
@@ -114,7 +116,8 @@ async function answerBatch(
 ): Promise<void> {
   const limits = batch.map((i) => Math.min(settings.maxNewTokens, room(model, prompts[i])));
   const ended = batch.map(() => false);
-  const streams = { ...settings, maxNewTokens: Math.max(...limits), streamIds: batch };
+  const streamIds = batch.map((i) => settings.streamIds?.[i] ?? i);
+  const streams = { ...settings, maxNewTokens: Math.max(...limits), streamIds };
   for await (const tokens of decode(model, batch.map((i) => prompts[i]), streams)) {
     batch.forEach((i, b) => {
       if (ended[b]) return;
@@ -194,12 +197,13 @@ type Settings = Required<Pick<GenerateOptions, "maxNewTokens" | "seed" | "batchS
   pick: Required<
     Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty" | "noRepeatNgramSize">
   >;
+  streamIds?: readonly number[];
   signal?: AbortSignal;
 };
 
 /** The caller's options, then the model's own settings, then defaults. */
 function settled(model: Model, options: GenerateOptions): Settings {
-  const { generation } = model, { seed = 0, batchSize = 8, signal } = options;
+  const { generation } = model, { seed = 0, batchSize = 8, streamIds, signal } = options;
   const asked = options.doSample ?? (options.temperature === undefined ? undefined : options.temperature > 0);
   const doSample = asked ?? generation.doSample ?? false;
   const temperature = options.temperature ?? (doSample ? generation.temperature ?? 1 : 0);
@@ -223,5 +227,5 @@ function settled(model: Model, options: GenerateOptions): Settings {
   check(whole(noRepeatNgramSize, 0), "noRepeatNgramSize", "a whole number of at least 0");
   check(whole(seed, -Infinity), "seed", "a whole number");
   const pick = { temperature: doSample ? temperature : 0, topK, topP, repetitionPenalty, noRepeatNgramSize };
-  return { maxNewTokens, seed, batchSize, eosTokenIds, signal, pick };
+  return { maxNewTokens, seed, batchSize, eosTokenIds, streamIds, signal, pick };
 }

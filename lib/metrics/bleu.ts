@@ -38,24 +38,34 @@ const ORDERS = [1, 2, 3, 4] as const;
  * ```
  */
 export function corpusBleu(predictions: Iterable<string>, references: Iterable<unknown>): BleuScore {
-  const rows = textPairs("BLEU", predictions, references);
+  const rows = bleuCounts(predictions, references);
   if (rows.length === 0) throw new UserError("BLEU needs at least one prediction, and got none.");
-  const correct = [0, 0, 0, 0], total = [0, 0, 0, 0];
-  let predictionLength = 0, referenceLength = 0;
-  for (const row of rows) {
+  return bleuOfSums(rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0)));
+}
+
+/**
+ * What each row adds to a corpus's BLEU: words predicted and expected, then for runs of one to four words those that match
+ * and all.
+ */
+export function bleuCounts(predictions: Iterable<string>, references: Iterable<unknown>): number[][] {
+  return textPairs("BLEU", predictions, references).map((row) => {
     const words = tokenize13a(row.prediction), expected = row.references.map(tokenize13a);
-    predictionLength += words.length;
-    referenceLength += closest(words.length, expected.map(({ length }) => length));
-    ORDERS.forEach((n, i) => {
-      correct[i] += commonRuns(
-        countRuns(words, n, " "),
-        mostRuns(expected.map((text) => countRuns(text, n, " "))),
-      );
-      total[i] += Math.max(words.length - n + 1, 0);
-    });
-  }
+    const runs = ORDERS.flatMap((n) => [
+      commonRuns(countRuns(words, n, " "), mostRuns(expected.map((text) => countRuns(text, n, " ")))),
+      Math.max(words.length - n + 1, 0),
+    ]);
+    return [words.length, closest(words.length, expected.map(({ length }) => length)), ...runs];
+  });
+}
+
+/** The score from the sums of {@linkcode bleuCounts}. */
+export function bleuOfSums(sums: ArrayLike<number>): BleuScore {
+  const [predictionLength, referenceLength, ...runs] = Array.from(sums);
   const brevityPenalty = penalty(predictionLength, referenceLength);
-  const precisions = smoothedPrecisions(correct, total);
+  const precisions = smoothedPrecisions(
+    ORDERS.map((_, i) => runs[2 * i]),
+    ORDERS.map((_, i) => runs[2 * i + 1]),
+  );
   // A precision of 0 gives a score of 0: exp(-Infinity).
   const score = brevityPenalty *
     Math.exp(precisions.reduce((sum, precision) => sum + Math.log(precision), 0) / 4);

@@ -35,13 +35,20 @@ export function chrfScore(
   references: Iterable<unknown>,
   options: ChrfOptions = {},
 ): number {
-  const rows = textPairs("chrF", predictions, references);
+  const rows = chrfCounts(predictions, references, options);
   if (rows.length === 0) throw new UserError("chrF needs at least one prediction, and got none.");
-  const { charOrder = 6, wordOrder = 0, beta = 2 } = options;
-  const sums: Counts[] = Array.from({ length: charOrder + wordOrder }, () => [0, 0, 0]);
-  for (const { prediction, references } of rows) {
+  return chrfOfSums(rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0)), options);
+}
+
+/** What each row adds to a corpus's chrF: for each order runs predicted, expected, common. */
+export function chrfCounts(
+  predictions: Iterable<string>,
+  references: Iterable<unknown>,
+  { charOrder = 6, wordOrder = 0, beta = 2 }: ChrfOptions = {},
+): number[][] {
+  return textPairs("chrF", predictions, references).map(({ prediction, references }) => {
     const runs = allRuns(prediction, charOrder, wordOrder);
-    let best: Counts[] = [], bestScore = -1;
+    let best: Counts[] = runs.map(() => [0, 0, 0]), bestScore = -1;
     for (const reference of references) {
       const counts = allRuns(reference, charOrder, wordOrder).map((expected, i) =>
         compare(runs[i], expected)
@@ -49,9 +56,17 @@ export function chrfScore(
       const score = fScore(counts, beta);
       if (score > bestScore) [best, bestScore] = [counts, score];
     }
-    best.forEach((counts, i) => counts.forEach((count, part) => sums[i][part] += count));
-  }
-  return fScore(sums, beta);
+    return best.flat();
+  });
+}
+
+/** The score from the sums of {@linkcode chrfCounts}. */
+export function chrfOfSums(sums: ArrayLike<number>, { beta = 2 }: ChrfOptions = {}): number {
+  const counts = Array.from(
+    { length: sums.length / 3 },
+    (_, i): Counts => [sums[3 * i], sums[3 * i + 1], sums[3 * i + 2]],
+  );
+  return fScore(counts, beta);
 }
 
 type Runs = Map<string, number>;

@@ -30,7 +30,8 @@ export interface ClassificationScores {
 }
 
 /**
- * The label that a free text names: the first that stands in it as a word of its own, whatever its case.
+ * The label that a free text names: the first that stands in it as a word of its own, whatever its case, and not behind a
+ * negation ("not positive but neutral" is neutral; "neither good nor bad" is none).
  *
  * @returns the label as it is written in `labels`, or undefined where the text names none
  *
@@ -58,10 +59,14 @@ export function findLabel(text: string, labels: readonly string[]): string | und
 function wordIndex(text: string, word: string): number {
   const isLetter = (letter: string | undefined) => letter !== undefined && /[\p{L}\p{N}_]/u.test(letter);
   for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
-    if (!isLetter(text[at - 1]) && !isLetter(text[at + word.length])) return at;
+    if (isLetter(text[at - 1]) || isLetter(text[at + word.length])) continue;
+    if (!NEGATION.test(text.slice(Math.max(0, at - 30), at))) return at;
   }
   return -1;
 }
+
+/** What stands before a label that is not meant. */
+const NEGATION = /(?:\b(?:not|never|neither|nor|no longer)|n['\u2019]t)\s+(?:be\s+)?(?:an?\s+)?["'*]*$/;
 
 /**
  * Accuracy, macro and weighted F1 and the confusion matrix, equal to scikit-learn's (zero_division 0). An answer without
@@ -86,7 +91,14 @@ export function classificationScores(
   expected: Iterable<string>,
   labels: readonly string[],
 ): ClassificationScores {
-  const confusion = confusionOf([...predicted], [...expected], labels);
+  return scoresOfConfusion(confusionOf([...predicted], [...expected], labels), labels);
+}
+
+/** The scores from a confusion matrix [expected][predicted], whose last column counts answers without a label. */
+export function scoresOfConfusion(
+  confusion: number[][],
+  labels: readonly string[],
+): ClassificationScores {
   const total = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0);
   const rows = total(confusion.map(total));
   const scores = labels.map((_, i) =>

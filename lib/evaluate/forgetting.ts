@@ -1,0 +1,103 @@
+// What tuning costs elsewhere: the loss on texts that have nothing to do with what was trained.
+import { packBatches } from "../data/pack.ts";
+import type { Prompt } from "../data/prompt.ts";
+import { UserError } from "../errors.ts";
+import type { Model } from "../models/model.ts";
+import { progressLine } from "../report/progress.ts";
+import { batchLosses } from "../train/epoch.ts";
+import type { BootstrapOptions } from "./bootstrap.ts";
+import { measuredScore, modelsOf } from "./compare.ts";
+import { evaluationTable, type MeasuredScore } from "./evaluation.ts";
+import { generalText } from "./general_text.ts";
+import type { Measure } from "./score.ts";
+
+/** Options of {@linkcode forgetting}. */
+export interface ForgettingOptions extends BootstrapOptions {
+  /** Tokens of a text beyond this are cut off. Default 512. */
+  maxLength?: number;
+  /** No progress line. */
+  quiet?: boolean;
+  /** Ends the work. */
+  signal?: AbortSignal;
+}
+
+/** What {@linkcode forgetting} gives; losses are in nats a token, each model's by its name. */
+export interface ForgettingReport extends MeasuredScore {
+  /** How many texts. */
+  texts: number;
+  /** The table. */
+  toString(): string;
+}
+
+/**
+ * How much a model forgets while it is tuned: its mean loss on general texts (each text whole, all tokens counted alike),
+ * beside that of its base, with bootstrap intervals over the texts. A rise says that the adapter costs something outside
+ * of what it was trained on.
+ *
+ * @param model a model with an adapter ("base" and "tuned" are compared), or several by name
+ * @param texts default {@linkcode generalText}; give texts of what the model must stay good at
+ * @param options see {@linkcode ForgettingOptions}
+ * @throws UserError for no texts, an empty one, or a model without a tokenizer
+ *
+ * @example
+ * ```ts ignore
+ * import { forgetting } from "@fintune/fintune";
+ * const { values, changes } = await forgetting(tuned);
+ * console.log(values.base.value, changes.tuned.value);
+ * ```
+ */
+export async function forgetting(
+  model: Model | Readonly<Record<string, Model>>,
+  texts: Iterable<string> = generalText,
+  options: ForgettingOptions = {},
+): Promise<ForgettingReport> {
+  const models = modelsOf("forgetting", model), list = [...texts];
+  const measured = { ...await lossOnTexts(models, list, options), texts: list.length };
+  const toString = () => evaluationTable({ models: [...models.keys()], measures: [measured] });
+  return Object.defineProperty(measured, "toString", { value: toString });
+}
+
+/** The loss of each model on texts, as a measure. */
+export async function lossOnTexts(
+  models: ReadonlyMap<string, Model>,
+  texts: Iterable<string>,
+  options: ForgettingOptions,
+): Promise<MeasuredScore> {
+  const list = [...texts];
+  const bad = list.findIndex((text) => typeof text !== "string" || text.trim() === "");
+  if (bad >= 0) throw new UserError(`General text ${bad} is empty or no text: leave it away.`);
+  if (list.length === 0) throw new UserError("forgetting needs at least one text, and got none.");
+  const progress = progressLine({
+    total: models.size * list.length,
+    label: "general text",
+    quiet: options.quiet,
+  });
+  const measures: Measure[] = [];
+  let step = 0;
+  try {
+    for (const [name, model] of models) {
+      const counts: [loss: number, tokens: number][] = [];
+      const rows = list.map((text) => ({ text }));
+      const { tokenizer } = model, { maxLength = 512, signal } = options;
+      const batches = packBatches(rows, { tokenizer, prompt: wholeText, maxLength, batchSize: 1 });
+      for await (const { loss, targets } of batchLosses(model, batches)) {
+        signal?.throwIfAborted();
+        counts.push([loss, targets]);
+        progress.update({ step: ++step, model: name });
+      }
+      measures.push(lossMeasure(counts));
+    }
+  } finally {
+    progress.finish();
+  }
+  return measuredScore([...models.keys()], measures, options);
+}
+
+const lossMeasure = (counts: readonly (readonly number[])[]): Measure => ({
+  name: "loss on general text",
+  counts,
+  total: (sums) => sums[0] / sums[1],
+  lowerIsBetter: true,
+});
+
+const wholeText: Prompt = { name: "text", question: () => "", answer: ({ text }) => text };
