@@ -150,6 +150,35 @@ export {
   jsonScores,
 } from "./lib/metrics/json.ts";
 export { findJSON, type FoundJSON } from "./lib/metrics/json_find.ts";
+export { bootstrap, type BootstrapOptions, type Interval } from "./lib/evaluate/bootstrap.ts";
+export { evaluationChart } from "./lib/evaluate/chart.ts";
+export { evaluate, type EvaluateOptions, type EvaluationReport } from "./lib/evaluate/evaluate.ts";
+export {
+  type Evaluated,
+  type EvaluatedRow,
+  evaluationCSV,
+  evaluationTable,
+  type MeasuredScore,
+} from "./lib/evaluate/evaluation.ts";
+export { readEvaluation } from "./lib/evaluate/folder.ts";
+export { forgetting, type ForgettingOptions, type ForgettingReport } from "./lib/evaluate/forgetting.ts";
+export { generalText } from "./lib/evaluate/general_text.ts";
+export { bestAndWorst, type Samples } from "./lib/evaluate/samples.ts";
+export {
+  type Answer,
+  meanMeasure,
+  type Measure,
+  type MeasureOptions,
+  rowScore,
+  type Score,
+  type ScoreContext,
+} from "./lib/evaluate/score.ts";
+export { byBleu } from "./lib/evaluate/scores/bleu.ts";
+export { byChrf } from "./lib/evaluate/scores/chrf.ts";
+export { byExactMatch } from "./lib/evaluate/scores/exact_match.ts";
+export { byJSON } from "./lib/evaluate/scores/json.ts";
+export { byLabels } from "./lib/evaluate/scores/labels.ts";
+export { byRouge } from "./lib/evaluate/scores/rouge.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";
 export { plotRun, type RunChartOptions } from "./lib/report/run_chart.ts";
