@@ -41,6 +41,12 @@ export {
   type Overlap,
 } from "./lib/data/decontaminate.ts";
 export { type LengthLimit, type LengthOptions, type LengthReport, lengthReport } from "./lib/data/lengths.ts";
+export { distill, type DistillOptions, type DistillReport } from "./lib/distill/distill.ts";
+export { splitThinking } from "./lib/distill/answer.ts";
+export type { Budget, Price } from "./lib/distill/budget.ts";
+export type { Endpoint } from "./lib/distill/endpoint.ts";
+export { judge, type Judged, type Judgement, type JudgeOptions } from "./lib/distill/judge.ts";
+export { fillTemplates, type TemplateOptions } from "./lib/distill/templates.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
 export type { HubDatasetOptions } from "./lib/hub/dataset.ts";
 export { loadEncoding, loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
