@@ -6,8 +6,8 @@
 // A further model: a generator of its text (endless, seeded: drawFrom in tiny/random.ts), and a module that exports
 // `recipe: EmbeddedModel` (embedded.ts) with that generator as `documents`, a config.json and a folder; tiny/recipe.ts is
 // the shortest. `tokenizer` brings other special tokens and the family's chat template, `split` what an encoder reads and
-// a decoder writes. Below 1 MB in half precision are about 480,000 parameters. Chinese or other text needs nothing more:
-// the tokenizer works on bytes.
+// a decoder writes. Below 1 MB in half precision are about 480,000 parameters; NF4 wants widths that 64 divides. Chinese
+// or other text needs nothing more: the tokenizer works on bytes.
 
 import { parseArgs } from "@std/cli";
 import { join } from "@std/path";
