@@ -41,6 +41,14 @@ export {
   type Overlap,
 } from "./lib/data/decontaminate.ts";
 export { type LengthLimit, type LengthOptions, type LengthReport, lengthReport } from "./lib/data/lengths.ts";
+export {
+  type DatasetStatistics,
+  datasetStatistics,
+  type RoleStatistics,
+  type StatisticsOptions,
+  statisticsTable,
+  type TokenCount,
+} from "./lib/data/statistics.ts";
 export { distill, type DistillOptions, type DistillReport } from "./lib/distill/distill.ts";
 export { splitThinking } from "./lib/distill/answer.ts";
 export type { Budget, Price } from "./lib/distill/budget.ts";
