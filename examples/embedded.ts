@@ -16,6 +16,8 @@ export interface EmbeddedModel {
   seed: number;
   /** How many tokens of text it is trained on. */
   tokens: number;
+  /** How many characters the tokenizer learns from; default 2,000,000. Fewer for text without spaces, whose pieces are long. */
+  tokenizerCharacters?: number;
   /** About as many characters as the tokenizer makes one token of. */
   charactersPerToken: number;
   /** Its special tokens and its chat template, where they are not the tiny Llama's. */
@@ -38,10 +40,10 @@ export function firstDocuments(documents: Iterable<string>, characters: number):
   return taken;
 }
 
-/** The tokenizer's files, by name, learnt from the first two million characters of the model's text. */
+/** The tokenizer's files, by name, learnt from the first characters of the model's text. */
 export function embeddedTokenizer(model: EmbeddedModel): Record<string, string> {
   const { vocab_size, max_position_embeddings } = model.config;
-  const text = firstDocuments(model.documents(model.seed), 2e6);
+  const text = firstDocuments(model.documents(model.seed), model.tokenizerCharacters ?? 2e6);
   return tokenizerFiles(
     trainBpe(text, vocab_size, model.tokenizer),
     max_position_embeddings,
