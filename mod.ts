@@ -154,6 +154,7 @@ export {
   findLabel,
   type LabelScore,
 } from "./lib/metrics/classification.ts";
+export { type LabelLikelihood, type LabelOptions, scoreLabels } from "./lib/metrics/label_likelihood.ts";
 export { perplexity } from "./lib/metrics/perplexity.ts";
 export {
   type JSONOptions,
@@ -194,6 +195,7 @@ export { byJSON } from "./lib/evaluate/scores/json.ts";
 export { byLabels } from "./lib/evaluate/scores/labels.ts";
 export { byRouge } from "./lib/evaluate/scores/rouge.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
+export { confusionChart } from "./lib/report/confusion_chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";
 export { plotRun, type RunChartOptions } from "./lib/report/run_chart.ts";
 export { type PNGOptions, renderPNG, renderSVG, saveChart } from "./lib/report/render.ts";

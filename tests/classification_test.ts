@@ -1,6 +1,8 @@
 // Scores of labels against scikit-learn (tests/reference/classification.py); labels in free text.
 import assert from "node:assert/strict";
 import { classificationScores, findLabel } from "../lib/metrics/classification.ts";
+import { confusionChart } from "../lib/report/confusion_chart.ts";
+import { renderSVG } from "../lib/report/render.ts";
 import { refused } from "./refused.ts";
 
 const { labels, cases } = JSON.parse(
@@ -35,6 +37,11 @@ Deno.test("labels in free text", () => {
     ["", undefined],
     ["<html>500</html>", undefined],
     ["neutral/positive", "neutral"],
+    ["not positive", undefined],
+    ["It isn't positive but **neutral**", "neutral"],
+    ["neither positive nor negative", undefined],
+    ['Not a negative, not "neutral": positive', "positive"],
+    ["Nothing positive", "positive"],
   ];
   for (const [text, label] of cases) assert.equal(findLabel(text, labels), label, text);
   assert.equal(findLabel("strong buy", ["buy", "strong buy", "strong"]), "strong buy");
@@ -44,4 +51,19 @@ Deno.test("labels that cannot be scored", async () => {
   await refused("counts", () => classificationScores(["a"], [], ["a"]), /1 predicted labels but 0 expected/);
   await refused("unknown", () => classificationScores(["a"], ["b"], ["a"]), /row 0 is "b", not one of a/);
   await refused("no rows", () => classificationScores([], [], ["a"]), /without any row/);
+});
+
+Deno.test("the chart of a confusion matrix has every count, its share, and a column for no label where it is needed", async () => {
+  const { confusion } = classificationScores(
+    [...new Array(7).fill("up"), "down", undefined, "down"],
+    [...new Array(9).fill("up"), "down"],
+    ["up", "down"],
+  );
+  const svg = await renderSVG(confusionChart(confusion, ["up", "down"], { title: "Trends" }));
+  for (const text of ["Trends", "Predicted", "Expected", "no label", "7", "78 %", "11 %", "100 %"]) {
+    assert.ok(svg.includes(`>${text}</text>`), text);
+  }
+  const without = await renderSVG(confusionChart([[1, 0, 0], [0, 1, 0]], ["up", "down"]));
+  assert.ok(!without.includes("no label"));
+  await refused("other labels", () => confusionChart(confusion, ["up"]), /a row for each label/);
 });
