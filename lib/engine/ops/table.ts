@@ -6,6 +6,7 @@ import { addBiasOp, sumRowsOp } from "./add_bias.ts";
 import { appendTokenOp } from "./append_token.ts";
 import { attentionGradOp, attentionOp } from "./attention.ts";
 import { cachedAttentionOp } from "./cached_attention.ts";
+import { doraScaleOp } from "./dora_scale.ts";
 import { dropoutOp } from "./dropout.ts";
 import { embeddingGradOp, embeddingOp } from "./embedding.ts";
 import { gatedActivationGradOp, gatedActivationOp } from "./gated_activation.ts";
@@ -18,6 +19,7 @@ import { pickTokenOp } from "./pick_token.ts";
 import { rmsNormGradOp, rmsNormOp } from "./rms_norm.ts";
 import { ropeOp } from "./rope.ts";
 import { scaleByOp } from "./scale_by.ts";
+import { columnDotsOp, scaleColumnsOp } from "./scale_columns.ts";
 import { sumSquaresOp } from "./sum_squares.ts";
 import { writeCacheOp } from "./write_cache.ts";
 
@@ -29,6 +31,8 @@ const names = [
   "attention",
   "attentionGrad",
   "cachedAttention",
+  "columnDots",
+  "doraScale",
   "dropout",
   "embedding",
   "embeddingGrad",
@@ -44,6 +48,7 @@ const names = [
   "rmsNormGrad",
   "rope",
   "scaleBy",
+  "scaleColumns",
   "scatterRows",
   "sumRows",
   "sumSquares",
@@ -60,6 +65,8 @@ export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
   attention: attentionOp,
   attentionGrad: attentionGradOp,
   cachedAttention: cachedAttentionOp,
+  columnDots: columnDotsOp,
+  doraScale: doraScaleOp,
   dropout: dropoutOp,
   embedding: embeddingOp,
   embeddingGrad: embeddingGradOp,
@@ -75,6 +82,7 @@ export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
   rmsNormGrad: rmsNormGradOp,
   rope: ropeOp,
   scaleBy: scaleByOp,
+  scaleColumns: scaleColumnsOp,
   scatterRows: scatterRowsOp,
   sumRows: sumRowsOp,
   sumSquares: sumSquaresOp,
