@@ -49,6 +49,45 @@ export {
   statisticsTable,
   type TokenCount,
 } from "./lib/data/statistics.ts";
+export {
+  curate,
+  type Curated,
+  type CurationStage,
+  type CurationStep,
+  curationTable,
+  type Decision,
+  type DroppedRow,
+} from "./lib/data/curate.ts";
+export {
+  type FieldKind,
+  type FieldsOptions,
+  fieldsStep,
+  percentileStep,
+  type ScoreOptions,
+  scoreStep,
+  step,
+} from "./lib/data/curate_steps.ts";
+export { type SimilarOptions, similarStep, similarTexts } from "./lib/data/tfidf.ts";
+export { type CleanOptions, cleanReddit } from "./lib/data/reddit/clean.ts";
+export { textComplexity, textQuality } from "./lib/data/reddit/quality.ts";
+export { type Entity, financeEntities } from "./lib/data/reddit/entities.ts";
+export { financeRelevance, type RelevanceOptions, topicSimilarity } from "./lib/data/reddit/relevance.ts";
+export { isProfane, spokenKinds } from "./lib/data/reddit/tone.ts";
+export { answerFaults } from "./lib/data/reddit/faults.ts";
+export { type RedditOptions, redditSteps, type TextScore } from "./lib/data/reddit/steps.ts";
+export { type RedditConversationOptions, redditConversations } from "./lib/data/reddit/conversations.ts";
+export type { Conversation, ConversationOptions, QuestionAnswer } from "./lib/data/finsight/conversation.ts";
+export { introductionConversations, type IntroductionOptions } from "./lib/data/finsight/introductions.ts";
+export { companyConversations, type CompanyOptions } from "./lib/data/finsight/company.ts";
+export {
+  type Definition,
+  definitionConversations,
+  type DefinitionOptions,
+  findDefinitions,
+} from "./lib/data/finsight/definitions.ts";
+export { financeConversations, type FinanceOptions } from "./lib/data/finsight/finance.ts";
+export { splitEach } from "./lib/data/finsight/mix.ts";
+export { funnelChart, type FunnelStage } from "./lib/report/funnel.ts";
 export { distill, type DistillOptions, type DistillReport } from "./lib/distill/distill.ts";
 export { splitThinking } from "./lib/distill/answer.ts";
 export type { Budget, Price } from "./lib/distill/budget.ts";
