@@ -23,7 +23,15 @@ export {
   type ShownToken,
   type TokenFate,
 } from "./lib/data/preview.ts";
-export { type Batch, batchOf, type Example, type Layout, type TokenRow } from "./lib/data/batch.ts";
+export {
+  type Batch,
+  type BatchLayout,
+  batchOf,
+  type DecoderSide,
+  type Example,
+  type Layout,
+  type TokenRow,
+} from "./lib/data/batch.ts";
 export { type Batches, type BatchOptions, type Examples, packBatches, padBatches } from "./lib/data/pack.ts";
 export type { TokenOptions } from "./lib/data/collect.ts";
 export {
@@ -131,6 +139,7 @@ export type { GpuBinding, GpuContext, GpuValue, Kernel } from "./lib/engine/webg
 export {
   countLoRA,
   countParameters,
+  type EncoderDecoderConfig,
   type LoRASize,
   type ModelConfig,
   type ModelType,

@@ -4,6 +4,7 @@
 // Mathematics: the cached positions are cut into splits of 128; each gives its peak m, sum of exp(s - m) and
 //   sum of exp(s - m) v; a second kernel puts the splits and the token's own key and value together. So a single stream
 //   keeps splits * heads workgroups busy.
+//   A bias [2 * reach + 1, heads] is added by distance, p - hi; the own key's is the middle row.
 // Layout: q [B, heads*D], k, v [B, kvHeads*D], caches [B, kvHeads, P, D], ranges [B, 2] (cached positions lo <= p < hi; may be
 //   empty), o [B, heads*D]; between the kernels partial [B, heads, splits, D] and stats [B, heads, splits, 2].
 // Tile: a workgroup of 64 threads a (split, head, stream): a thread a key for the scores, a thread a vec4f of channels and
@@ -11,7 +12,7 @@
 // Limits: D a multiple of 4, at most 256; a cache of one layer fits a binding.
 import type { GpuContext } from "../lib/engine/webgpu/context.ts";
 import { attentionOfPart } from "./attention_part.ts";
-import { type AttentionShape, checkHeadSize } from "./attention_tiles.ts";
+import { type AttentionShape, checkHeadSize, reachOf } from "./attention_tiles.ts";
 
 const SPLIT = 128;
 
@@ -28,12 +29,15 @@ fn ${name}(thread: u32, value: f32) -> f32 {
 }`;
 
 const shared = /* wgsl */ `
-struct Shape { heads: u32, kvHeads: u32, positions: u32, splits: u32, scale: f32 }
+struct Shape { heads: u32, kvHeads: u32, positions: u32, splits: u32, scale: f32, reach: u32 }
 const LOW = -1e30;
 var<workgroup> lanes: array<f32, 64>;
 `;
 
-const splitCode = (vectors: number) => /* wgsl */ `
+const biasBinding = (at: number) => /* wgsl */ `
+@group(0) @binding(${at}) var<storage, read> bias: array<f32>;`;
+
+const splitCode = (vectors: number, biased: boolean) => /* wgsl */ `
 ${shared}
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> cacheK: array<vec4f>;
@@ -41,7 +45,7 @@ ${shared}
 @group(0) @binding(3) var<storage, read> ranges: array<vec2i>;
 @group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> stats: array<vec2f>;
-@group(0) @binding(6) var<uniform> shape: Shape;
+@group(0) @binding(${biased ? 7 : 6}) var<uniform> shape: Shape;${biased ? biasBinding(6) : ""}
 var<workgroup> query: array<vec4f, ${vectors}>;
 var<workgroup> scores: array<f32, ${SPLIT}>;
 var<workgroup> sums: array<vec4f, 64>;
@@ -73,7 +77,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       for (var c = 0u; c < ${vectors}u; c++) {
         score += dot(query[c], cacheK[cache + (base + i) * ${vectors}u + c]);
       }
-      score *= shape.scale;
+      score *= shape.scale;${
+  biased
+    ? `
+      let distance = clamp(i32(base + i) - range.y, -i32(shape.reach), i32(shape.reach));
+      score += bias[u32(distance + i32(shape.reach)) * shape.heads + head];`
+    : ""
+}
     }
     scores[i] = score;
     high = max(high, score);
@@ -107,7 +117,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (thread == 0u) { stats[place] = vec2f(peak, sum); }
 }`;
 
-const combineCode = (vectors: number) => /* wgsl */ `
+const combineCode = (vectors: number, biased: boolean) => /* wgsl */ `
 ${shared}
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;
@@ -115,7 +125,7 @@ ${shared}
 @group(0) @binding(3) var<storage, read> partial: array<vec4f>;
 @group(0) @binding(4) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(5) var<storage, read_write> o: array<vec4f>;
-@group(0) @binding(6) var<uniform> shape: Shape;
+@group(0) @binding(${biased ? 7 : 6}) var<uniform> shape: Shape;${biased ? biasBinding(6) : ""}
 ${reduce("total", (a, b) => `${a} + ${b}`)}
 
 @compute @workgroup_size(64)
@@ -125,7 +135,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let inside = thread < ${vectors}u;
   var product = 0.0;
   if (inside) { product = dot(q[row * ${vectors}u + thread], k[own + thread]); }
-  let score = total(thread, product) * shape.scale;
+  let score = total(thread, product) * shape.scale${
+  biased ? " + bias[shape.reach * shape.heads + group.x]" : ""
+};
   if (!inside) { return; }
   var peak = score;
   for (var s = 0u; s < shape.splits; s++) { peak = max(peak, stats[row * shape.splits + s].x); }
@@ -142,7 +154,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 }`;
 
 export function cachedAttention(context: GpuContext, shape: AttentionShape): void {
-  const [q, k, v, cacheK, cacheV, ranges] = context.inputs;
+  const [q, k, v, cacheK, cacheV, ranges, ...bias] = context.inputs;
   const { heads, kvHeads, scale } = shape;
   const [streams, width] = q.shape;
   if (streams !== cacheK.shape[0]) return attentionOfPart(context, shape);
@@ -151,17 +163,18 @@ export function cachedAttention(context: GpuContext, shape: AttentionShape): voi
   const splits = Math.ceil(positions / SPLIT);
   const partial = context.temporary("f32", [streams, heads, splits, headSize]);
   const stats = context.temporary("f32", [streams, heads, splits, 2]);
-  const parameters = [heads, kvHeads, positions, splits, { f32: scale }];
+  const parameters = [heads, kvHeads, positions, splits, { f32: scale }, reachOf(bias[0])];
+  const biased = bias.length > 0, kind = `${headSize}${biased ? " biased" : ""}`;
   context.dispatch(
-    { name: `cachedAttention ${headSize}`, code: splitCode(headSize / 4) },
-    [q, cacheK, cacheV, ranges, partial, stats],
+    { name: `cachedAttention ${kind}`, code: splitCode(headSize / 4, biased) },
+    [q, cacheK, cacheV, ranges, partial, stats, ...bias],
     [4, 5],
     parameters,
     [splits, heads, streams],
   );
   context.dispatch(
-    { name: `cachedAttentionSum ${headSize}`, code: combineCode(headSize / 4) },
-    [q, k, v, partial, stats, context.outputs[0]],
+    { name: `cachedAttentionSum ${kind}`, code: combineCode(headSize / 4, biased) },
+    [q, k, v, partial, stats, context.outputs[0], ...bias],
     [5],
     parameters,
     [heads, streams],

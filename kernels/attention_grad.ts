@@ -2,13 +2,15 @@
 //
 // Mathematics: p = exp(scale * q k^T - lse), dP = dO v^T, delta = rowsum(dO * o), dS = p * (dP - delta) * scale;
 //   dq = dS k, dk = dS^T q, dv = p^T dO, with dk and dv summed over the query heads that share a key head.
-// Layout: as in attention.ts; stats [T, heads, 2] holds lse and delta (attention_delta.wgsl).
+// Layout: as in attention.ts; stats [T, heads, 2] holds lse and delta (attention_delta.wgsl). A bias lies behind them, in pairs
+//   with nothing (attention_bias.wgsl): one binding less, of the 8 that every adapter has.
 // Tile: dq: a workgroup per 32 queries and head, over blocks of keys. dk, dv: a workgroup per 32 keys and key head, over
 //   the heads of its group and blocks of queries; which queries see any of the keys is found by binary search, since the
 //   ranges do not fall. Nothing is added atomically: the same bits every time.
 // Limits: as attention.ts. For heads of more than 128 channels the workgroups of dk, dv share the channels, 128 each
 //   (registers), and each computes the scores again.
 import type { GpuContext, GpuValue } from "../lib/engine/webgpu/context.ts";
+import biasBehind from "./attention_bias.wgsl" with { type: "text" };
 import delta from "./attention_delta.wgsl" with { type: "text" };
 import type { AttentionShape } from "./attention_tiles.ts";
 import * as tiles from "./attention_tiles.ts";
@@ -24,6 +26,7 @@ const inputs: [string, string][] = [
   ["stats", "vec2f"],
 ];
 const chunksAtOnce = 4;
+const relative = tiles.relative((at) => `stats[shape.tokens * shape.heads + ${at}].x`);
 
 /** s = left . right of the first pair, dp = left . right of the second, over all channels. */
 const twoProducts = (chunks: number, pairs: [string, string][]) => /* wgsl */ `
@@ -40,13 +43,14 @@ const twoProducts = (chunks: number, pairs: [string, string][]) => /* wgsl */ `
 }
     }`;
 
-function queryCode(chunks: number): string {
+function queryCode(chunks: number, biased: boolean): string {
+  const bias = (i: number) => biased ? ` + relative(key - vec4i(i32(row${i})), head)` : "";
   const left = (source: string) => `left_${source}(thread, first, shape.tokens, head, shape.heads, chunk);`;
   const right = (source: string, chunk = "chunk") =>
     `right_${source}(thread, block, shape.keys, kvHead, shape.kvHeads, ${chunk});`;
   return tiles.frame([...inputs, ["dq", "vec4f", "read_write"]]) +
     ["q", "gradient"].map((source) => tiles.stage("left", source)).join("") +
-    ["k", "v"].map((source) => tiles.stage("right", source)).join("") +
+    ["k", "v"].map((source) => tiles.stage("right", source)).join("") + (biased ? relative : "") +
     tiles.entry(/* wgsl */ `
   let head = group.y;
   let kvHead = head * shape.kvHeads / shape.heads;
@@ -67,7 +71,9 @@ function queryCode(chunks: number): string {
     ${
       lines((i) => `
     let seen${i} = (key >= vec4i(range${i}.x)) & (key < vec4i(range${i}.y));
-    s${i} = select(vec4f(), exp(s${i} * shape.scale - stat${i}.x), seen${i}) * (dp${i} - stat${i}.y) * shape.scale;`)
+    s${i} = select(vec4f(), exp(s${i} * shape.scale${
+        bias(i)
+      } - stat${i}.x), seen${i}) * (dp${i} - stat${i}.y) * shape.scale;`)
     }
     workgroupBarrier();
     ${tiles.store("s")}
@@ -90,7 +96,8 @@ function queryCode(chunks: number): string {
     }`);
 }
 
-function keyCode(chunks: number): string {
+function keyCode(chunks: number, biased: boolean): string {
+  const bias = (i: number) => biased ? ` + relative(key${i} - vec4i(known), head)` : "";
   const held = Math.min(chunks, chunksAtOnce);
   const left = (source: string) => `left_${source}(thread, first, shape.keys, kvHead, shape.kvHeads, chunk);`;
   const right = (source: string, chunk = "chunk") =>
@@ -104,7 +111,8 @@ function keyCode(chunks: number): string {
   const place = { first: "first", end: "shape.keys", head: "kvHead", heads: "shape.kvHeads", chunk: "part" };
   return tiles.frame([...inputs, ["dk", "vec4f", "read_write"], ["dv", "vec4f", "read_write"]]) +
     ["k", "v"].map((source) => tiles.stage("left", source)).join("") +
-    ["q", "gradient"].map((source) => tiles.stage("right", source)).join("") + /* wgsl */ `
+    ["q", "gradient"].map((source) => tiles.stage("right", source)).join("") + (biased ? relative : "") +
+    /* wgsl */ `
 // The first query whose lo (bound 0) is at least, or whose hi (bound 1) is greater than, the key.
 fn search(bound: u32, key: i32) -> u32 {
   var low = 0u;
@@ -138,11 +146,11 @@ fn search(bound: u32, key: i32) -> u32 {
       let lse = vec4f(stat0.x, stat1.x, stat2.x, stat3.x);
       let delta = vec4f(stat0.y, stat1.y, stat2.y, stat3.y);
       ${
-    lines((i) => `
+      lines((i) => `
       let seen${i} = (key${i} >= lo) & (key${i} < hi) & (query < vec4u(shape.tokens));
-      s${i} = select(vec4f(), exp(s${i} * shape.scale - lse), seen${i});
+      s${i} = select(vec4f(), exp(s${i} * shape.scale${bias(i)} - lse), seen${i});
       dp${i} = s${i} * (dp${i} - delta) * shape.scale;`)
-  }
+    }
       let quads = min(8u, (end - block + 3u) / 4u);
       workgroupBarrier();
       ${tiles.store("s")}
@@ -158,13 +166,14 @@ fn search(bound: u32, key: i32) -> u32 {
 
 export function attentionGrad(context: GpuContext, shape: AttentionShape): void {
   const { heads, kvHeads } = shape;
-  const [q, k, v, ranges, o, lse, gradient] = context.inputs;
+  const [q, k, v, ranges, o, lse, gradient, bias] = context.inputs;
   const [tokens, width] = q.shape;
   const keys = k.shape[0], headSize = width / heads;
   const chunks = tiles.chunksOf(headSize);
-  const stats: GpuValue = context.temporary("f32", [tokens, heads, 2]);
+  const rows = bias?.shape[0] ?? 0, kind = bias ? " biased" : "";
+  const stats: GpuValue = context.temporary("f32", [tokens + rows, heads, 2]);
   const bindings = [q, k, v, gradient, ranges, stats];
-  const parameters = tiles.parameters(tokens, keys, headSize, shape);
+  const parameters = tiles.parameters(tokens, keys, headSize, { ...shape, reach: tiles.reachOf(bias) });
   context.dispatch(
     { name: "attentionDelta", code: delta },
     [o, gradient, lse, stats],
@@ -172,9 +181,18 @@ export function attentionGrad(context: GpuContext, shape: AttentionShape): void 
     [tokens * heads, headSize / 4],
     groupsOf(64, tokens * heads),
   );
+  if (bias) {
+    context.dispatch(
+      { name: "attentionBias", code: biasBehind },
+      [bias, stats],
+      [1],
+      [rows * heads, tokens * heads],
+      groupsOf(64, rows * heads),
+    );
+  }
   if (context.used(0)) {
     context.dispatch(
-      { name: `attentionGradQ ${chunks}`, code: queryCode(chunks) },
+      { name: `attentionGradQ ${chunks}${kind}`, code: queryCode(chunks, bias !== undefined) },
       [...bindings, context.outputs[0]],
       [6],
       parameters,
@@ -183,7 +201,7 @@ export function attentionGrad(context: GpuContext, shape: AttentionShape): void 
   }
   if (context.used(1) || context.used(2)) {
     context.dispatch(
-      { name: `attentionGradKV ${chunks}`, code: keyCode(chunks) },
+      { name: `attentionGradKV ${chunks}${kind}`, code: keyCode(chunks, bias !== undefined) },
       [...bindings, context.outputs[1], context.outputs[2]],
       [6, 7],
       parameters,

@@ -124,19 +124,33 @@ export function frame(bindings: [name: string, type: string, access?: "read_writ
   const stored = bindings.map(([name, type, access = "read"], i) =>
     `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${type}>;`
   );
-  return `struct Shape { tokens: u32, keys: u32, heads: u32, kvHeads: u32, vectors: u32, steps: u32, scale: f32 }
+  return `struct Shape {
+  tokens: u32, keys: u32, heads: u32, kvHeads: u32, vectors: u32, steps: u32, scale: f32, reach: u32
+}
 ${stored.join("\n")}
 @group(0) @binding(${bindings.length}) var<uniform> shape: Shape;
 ${memory}`;
 }
 
-/** The values of the frame's parameters. */
+/** The values of the frame's parameters; `reach` is that of the bias. */
 export const parameters = (
   tokens: number,
   keys: number,
   headSize: number,
-  { heads, kvHeads, scale }: AttentionShape,
-) => [tokens, keys, heads, kvHeads, headSize / 4, Math.min(BLOCK, headSize) / 4, { f32: scale }];
+  { heads, kvHeads, scale, reach }: AttentionShape & { reach: number },
+) => [tokens, keys, heads, kvHeads, headSize / 4, Math.min(BLOCK, headSize) / 4, { f32: scale }, reach];
+
+/** How far a bias [2 * reach + 1, heads] tells distances apart; 0 without one. */
+export const reachOf = (bias?: { readonly shape: readonly number[] }): number =>
+  bias ? (bias.shape[0] - 1) / 2 : 0;
+
+/** A function that reads the bias for four distances; `read` gives the text of an entry. */
+export const relative = (read: (index: string) => string): string => /* wgsl */ `
+fn relative(distance: vec4i, head: u32) -> vec4f {
+  let reach = i32(shape.reach);
+  let at = vec4u(clamp(distance, vec4i(-reach), vec4i(reach)) + vec4i(reach)) * shape.heads + vec4u(head);
+  return vec4f(${part.map((axis) => read(`at.${axis}`)).join(", ")});
+}`;
 
 export const entry = (body: string): string => /* wgsl */ `
 @compute @workgroup_size(64)

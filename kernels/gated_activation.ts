@@ -1,15 +1,17 @@
 // gatedActivation(gate, up) = act(gate) * up, and dgate = act'(gate) * up * dy, dup = act(gate) * dy.
 //
-// Mathematics: silu x / (1 + exp(-x)); gelu_tanh x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); gelu x/2 (1 + erf(x / sqrt 2)),
+// Mathematics: step x > 0; silu x / (1 + exp(-x)); gelu_tanh x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); gelu x/2 (1 + erf(x / sqrt 2)),
 //   erf by Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7). exp's argument is held below overflow.
 // Layout: all of one shape, flat. One thread an element; values larger than a binding go in slices.
 import type { GpuContext } from "../lib/engine/webgpu/context.ts";
 import { cut, groupsOf, slices } from "./dispatch.ts";
 
-type Kind = "silu" | "gelu_tanh" | "gelu";
+type Kind = "silu" | "gelu_tanh" | "gelu" | "step";
 
 /** vec2f(act(x), act'(x)) */
 const activations: Record<Kind, string> = {
+  step: /* wgsl */ `
+  return vec2f(select(0.0, 1.0, x > 0.0), 0.0);`,
   silu: /* wgsl */ `
   let gate = 1.0 / (1.0 + exp(min(-x, 80.0)));
   return vec2f(x * gate, gate * (1.0 + x * (1.0 - gate)));`,

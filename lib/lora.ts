@@ -3,7 +3,7 @@ import { checkModel } from "./arguments.ts";
 import { lowbias32 } from "./engine/ops/dropout.ts";
 import type { Tensor } from "./engine/tensor.ts";
 import { UserError } from "./errors.ts";
-import { countParameters, loraShapes, type ModelConfig } from "./models/config.ts";
+import { countParameters, defaultTargets, loraShapes, type ModelConfig } from "./models/config.ts";
 import { activeAdapter, type Adapter, type LoRAConfig, type Model } from "./models/model.ts";
 
 /** Options of {@linkcode attachLoRA}, by PEFT's names. */
@@ -14,7 +14,7 @@ export interface LoRAOptions {
   alpha?: number;
   /** PEFT's lora_dropout, on the input of A; default 0. */
   dropout?: number;
-  /** Last parts of module names, or "all-linear" (every linear layer of the blocks); default q_proj and v_proj. */
+  /** Last parts of module names, or "all-linear" (every linear layer of the blocks); default q_proj and v_proj (T5: q and v). */
   targetModules?: readonly string[] | "all-linear";
   /** Rank-stabilised scaling, alpha / sqrt(r) (Kalajdzievski 2023); default false. */
   useRslora?: boolean;
@@ -61,7 +61,8 @@ export function attachLoRA(model: Model, options: LoRAOptions = {}): Model {
 
 /** Options made whole and checked against the model. */
 export function checkedConfig(config: ModelConfig, options: LoRAOptions): LoRAConfig {
-  const { r = 8, alpha = 8, dropout = 0, targetModules = ["q_proj", "v_proj"], useRslora = false } = options;
+  const { r = 8, alpha = 8, dropout = 0, useRslora = false, targetModules = defaultTargets(config) } =
+    options;
   if (!(alpha > 0 && alpha < Infinity)) throw new UserError(`LoRA's alpha is ${alpha}; it must be above 0.`);
   if (!(dropout >= 0 && dropout < 1)) {
     throw new UserError(`LoRA's dropout is ${dropout}; it must be at least 0 and below 1.`);

@@ -64,7 +64,7 @@ export async function saveAdapter(
     await removeLeftovers(folder, (name) => name === "adapter"); // of a process that was killed while it saved
     await Deno.mkdir(staging);
     await writeSafetensors(join(staging, WEIGHTS), matrices(model, adapter), { format: "pt" });
-    await writeFileAtomic(join(staging, CONFIG), adapterConfigText(adapter.config, model.name));
+    await writeFileAtomic(join(staging, CONFIG), adapterConfigText(adapter.config, model));
     for (const file of [WEIGHTS, CONFIG]) await Deno.rename(join(staging, file), join(folder, file));
   } catch (error) {
     throw fileError(error, folder, "write");

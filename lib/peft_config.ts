@@ -3,7 +3,7 @@
 import { UserError } from "./errors.ts";
 import { checkedConfig } from "./lora.ts";
 import { linearModules, type ModelConfig } from "./models/config.ts";
-import type { LoRAConfig } from "./models/model.ts";
+import type { LoRAConfig, Model } from "./models/model.ts";
 import { fullMatcher } from "./python_regex.ts";
 import type { JsonObject } from "./text/files.ts";
 
@@ -63,7 +63,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
  */
 export function parseAdapterConfig(json: JsonObject, model: ModelConfig, where: string): LoRAConfig {
   const fail = (problem: string) => new UserError(`${where}: ${problem}`);
-  checkKind(json, fail);
+  checkKind(json, taskOf(model), fail);
   for (const [name, value] of Object.entries(json)) {
     if (READ.includes(name) || HARMLESS.includes(name) || isNothing(value)) continue;
     const meaning = MEANINGS[name] ? ` (${MEANINGS[name]})` : "";
@@ -97,12 +97,15 @@ function isNothing(value: unknown): boolean {
   return !value || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
-function checkKind(json: JsonObject, fail: Fail): void {
+/** PEFT's name for what the model does. */
+const taskOf = ({ encoderDecoder }: ModelConfig): string => encoderDecoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM";
+
+function checkKind(json: JsonObject, expected: string, fail: Fail): void {
   const { peft_type: type, task_type: task = null, bias = "none", init_lora_weights: start = true } = json;
   if (type !== "LORA") {
     throw fail(`peft_type is ${JSON.stringify(type) ?? "missing"}; only "LORA" is supported.`);
   }
-  if (task !== null && task !== "CAUSAL_LM") {
+  if (task !== null && task !== expected) {
     throw fail(`task_type is ${JSON.stringify(task)}: the adapter is for another kind of model.`);
   }
   if (bias !== "none") {
@@ -128,7 +131,7 @@ function targetModules(json: JsonObject, model: ModelConfig, fail: Fail): string
   const isExcluded = isNothing(json.exclude_modules)
     ? () => false
     : nameMatcher(json.exclude_modules, "exclude_modules", fail);
-  const inLayer = layerMatcher(json, fail);
+  const inLayer = layerMatcher(json, model, fail);
   const isListed = (module: string) => Array.isArray(targets) && targets.includes(module);
   const modules = [...linearModules(model).keys()];
   const chosen = modules.filter((module) =>
@@ -177,13 +180,14 @@ function nameMatcher(value: unknown, field: string, fail: Fail): (module: string
 }
 
 /** layers_to_transform: only these layers. */
-function layerMatcher(json: JsonObject, fail: Fail): (module: string) => boolean {
+function layerMatcher(json: JsonObject, model: ModelConfig, fail: Fail): (module: string) => boolean {
   const { layers_to_transform: layers = null, layers_pattern: pattern } = json;
   const listed = [layers ?? []].flat();
   if (listed.length === 0) return () => true;
   if (!listed.every((layer) => Number.isInteger(layer))) {
     throw fail(`layers_to_transform must be layer numbers, not ${JSON.stringify(layers)}.`);
   }
+  if (model.encoderDecoder) throw fail("layers_to_transform is not supported for T5.");
   if (!isNothing(pattern) && ![pattern].flat().includes("layers")) {
     throw fail(`layers_pattern is ${JSON.stringify(pattern)}, but this model's layers are called "layers".`);
   }
@@ -193,12 +197,12 @@ function layerMatcher(json: JsonObject, fail: Fail): (module: string) => boolean
 /** The text of adapter_config.json, with the fields that every version of PEFT with rsLoRA (0.7 and later) knows. */
 export function adapterConfigText(
   { r, alpha, dropout, targetModules, useRslora }: LoRAConfig,
-  base: string,
+  { name, config }: Pick<Model, "name" | "config">,
 ): string {
   const fields = {
     alpha_pattern: {},
     auto_mapping: null,
-    base_model_name_or_path: base,
+    base_model_name_or_path: name,
     bias: "none",
     fan_in_fan_out: false,
     inference_mode: true,
@@ -216,7 +220,7 @@ export function adapterConfigText(
     rank_pattern: {},
     revision: null,
     target_modules: [...targetModules].sort(),
-    task_type: "CAUSAL_LM",
+    task_type: taskOf(config),
     use_rslora: useRslora,
   };
   return JSON.stringify(fields, null, 2) + "\n";

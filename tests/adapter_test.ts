@@ -248,7 +248,7 @@ for (const { name, config, modules, trainable } of variants) {
     }
     // What is saved of it asks for the same.
     const saved = parseAdapterConfig(
-      JSON.parse(adapterConfigText(parsed, "base")),
+      JSON.parse(adapterConfigText(parsed, { name: "base", config: tied })),
       tied,
       "adapter_config.json",
     );

@@ -1,7 +1,7 @@
 // Reading tests/reference/llama_*: what transformers and peft computed (see the README there), and comparing with it.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
-import { batchOf, type TokenRow } from "../lib/data/batch.ts";
+import { type BatchLayout, batchOf, type TokenRow } from "../lib/data/batch.ts";
 import { openSafetensors, toFloat32 } from "../lib/formats/safetensors.ts";
 import type { Model } from "../lib/models/model.ts";
 import { adamW } from "../lib/train/adamw.ts";
@@ -89,9 +89,10 @@ export async function runTrace(
   { batches, betas, eps, weightDecay, maxGradNorm }: Cases["training"],
   learningRate: Schedule,
   maxSteps: number = batches.length,
+  layout: BatchLayout = {},
 ): Promise<StepReport[]> {
   const reports: StepReport[] = [];
-  await trainEpoch(model, batches.map((batch) => batchOf(batch.map((row) => rows[row]))), {
+  await trainEpoch(model, batches.map((batch) => batchOf(batch.map((row) => rows[row]), layout)), {
     optimizer: adamW(model, { learningRate, betas, eps, weightDecay }),
     maxGradNorm,
     maxSteps,

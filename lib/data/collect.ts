@@ -3,14 +3,14 @@
 
 import { UserError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { exampleOf, type TokenRow } from "./batch.ts";
+import { exampleOf, pairOf, type TokenRow } from "./batch.ts";
 import { Dataset } from "./dataset.ts";
 import { withPrompt } from "./detect.ts";
 import type { Prompt, TextPart } from "./prompt.ts";
 import { atRow, type Row } from "./row.ts";
 import { blockKey, openTokenCache } from "./token_cache.ts";
-import { blockBuilder, type PlacedBlock, type TokenBlock } from "./token_rows.ts";
-import { tokenizeRow } from "./tokenize_row.ts";
+import { blockBuilder, type PairLimits, type PlacedBlock, type TokenBlock } from "./token_rows.ts";
+import { tokenizePair, tokenizeRow } from "./tokenize_row.ts";
 
 /** How rows become tokens. */
 export interface TokenOptions {
@@ -18,8 +18,16 @@ export interface TokenOptions {
   tokenizer?: Tokenizer;
   /** How a row becomes text. Default: what {@linkcode detectPrompt} chooses by the rows' fields. */
   prompt?: Prompt;
-  /** Tokens of a row beyond this are cut off. Default 512. */
+  /** Tokens of a row (of its question alone for an encoder-decoder) beyond this are cut off. Default 512. */
   maxLength?: number;
+  /** For an encoder-decoder: tokens of an answer beyond this are cut off. Default maxLength. */
+  maxTargetLength?: number;
+  /**
+   * For an encoder-decoder: the token that its decoder begins with. The prompt's question is then the encoder's, as `encode`
+   * gives it; the answer (without the space that parts the two) and EOS are the decoder's. Default: what the tokenizer says,
+   * which knows it where the model's config.json is of an encoder-decoder.
+   */
+  decoderStartTokenId?: number;
   /** Train the answer only, not the question (default false: the whole text, as the recipes do). */
   completionOnly?: boolean;
   /**
@@ -68,13 +76,14 @@ function nameOf(rows: object): string {
 
 function createCollector(name: string, options: TokenOptions): { add(row: Row): void; finish(): Collected } {
   const { maxLength = 512, completionOnly = false, tokenizer } = options;
+  const pairs = pairLimits({ ...options, maxLength });
   const cache = options.cache ? openTokenCache(options.cache) : undefined;
   const settings = cache && tokenizer ? cacheSettings({ ...options, maxLength, completionOnly }) : undefined;
   const collected: Collected = { name, blocks: [], rows: 0, cached: 0 };
   let waiting: Rendered[] = [], characters = 0;
 
   const tokenize = (first: number): TokenBlock => {
-    const builder = blockBuilder(maxLength);
+    const builder = blockBuilder(maxLength, pairs);
     waiting.forEach((rendered, i) => {
       const { inputIds, labels } = atRow(name, first + i, () => tokensOf(rendered, options));
       builder.add(inputIds, labels!);
@@ -113,8 +122,23 @@ function sizeOf(rendered: Rendered): number {
   return rendered.parts.reduce((sum, part) => sum + part.text.length, 0);
 }
 
-function render(row: Row, { tokenizer, prompt, completionOnly = false }: TokenOptions): Rendered {
-  if (row.inputIds !== undefined) return { ids: exampleOf(row as TokenRow, 0) };
+/** The token that an encoder-decoder's answers begin with; undefined for a decoder. */
+export const startTokenOf = ({ decoderStartTokenId, tokenizer }: TokenOptions): number | undefined =>
+  decoderStartTokenId ?? tokenizer?.decoderStartTokenId;
+
+function pairLimits(options: TokenOptions & { maxLength: number }): PairLimits | undefined {
+  const { tokenizer, maxLength, maxTargetLength = maxLength } = options;
+  if (startTokenOf(options) === undefined) {
+    if (options.maxTargetLength === undefined) return undefined;
+    throw new UserError("maxTargetLength is for encoder-decoders, whose answers stand alone: leave it out.");
+  }
+  return { maxTargetLength, endId: tokenizer?.addsEos ? tokenizer.eosId : undefined };
+}
+
+function render(row: Row, options: TokenOptions): Rendered {
+  const { tokenizer, prompt, completionOnly = false } = options;
+  const isPair = startTokenOf(options) !== undefined;
+  if (row.inputIds !== undefined) return { ids: (isPair ? pairOf : exampleOf)(row as TokenRow, 0) };
   if (!tokenizer) {
     throw new UserError(
       "text needs a tokenizer, and the model folder has no tokenizer.json; give { tokenizer }, or rows of inputIds.",
@@ -125,22 +149,30 @@ function render(row: Row, { tokenizer, prompt, completionOnly = false }: TokenOp
       "the tokenizer names no eos_token, so no answer could be taught to end; add it to tokenizer_config.json.",
     );
   }
-  const parts = prompt!.render?.(row, completionOnly) ??
+  const parts = !isPair && prompt!.render?.(row, completionOnly) ||
     [{ text: prompt!.question(row), trained: false }, { text: prompt!.answer(row), trained: true }];
   return { row, parts };
 }
 
-function tokensOf(rendered: Rendered, { tokenizer, prompt, completionOnly = false }: TokenOptions): TokenRow {
+function tokensOf(rendered: Rendered, options: TokenOptions): TokenRow {
+  const { tokenizer, prompt, completionOnly = false } = options;
   if ("ids" in rendered) return rendered.ids;
+  if (startTokenOf(options) !== undefined) {
+    const [question, answer] = rendered.parts;
+    return tokenizePair(question.text, answer.text, prompt!, tokenizer!);
+  }
   return tokenizeRow(rendered.row, { ...prompt!, render: () => rendered.parts }, tokenizer!, completionOnly);
 }
 
 /** What decides about tokens and labels beside the text: as JSON, in which functions fall out. */
-function cacheSettings({ tokenizer, prompt, maxLength, completionOnly }: TokenOptions): unknown[] {
+function cacheSettings(options: TokenOptions): unknown[] {
+  const { tokenizer, prompt, maxLength, completionOnly, maxTargetLength } = options;
   if (!tokenizer!.fingerprint) {
     throw new UserError(
       "this tokenizer has no fingerprint() of its files, so its tokens cannot be cached: leave out { cache }.",
     );
   }
-  return [tokenizer!.fingerprint(), tokenizer, prompt, maxLength, completionOnly];
+  const start = startTokenOf(options);
+  const paired = start === undefined ? [] : [start, maxTargetLength ?? maxLength];
+  return [tokenizer!.fingerprint(), tokenizer, prompt, maxLength, completionOnly, ...paired];
 }

@@ -1,8 +1,8 @@
 // Batches of tokenized rows: the same rows in either layout, laid out one batch at a time.
 
 import { UserError } from "../errors.ts";
-import { type Batch, type Example, type Layout, layOut, positionsOf } from "./batch.ts";
-import { collect, type Collected, collectStream, type TokenOptions } from "./collect.ts";
+import { type Batch, type Example, type Layout, layOut, layOutPairs, positionsOf } from "./batch.ts";
+import { collect, type Collected, collectStream, startTokenOf, type TokenOptions } from "./collect.ts";
 import { permutation } from "./random.ts";
 import type { Row } from "./row.ts";
 import { type TokenRows, tokenRows } from "./token_rows.ts";
@@ -47,6 +47,8 @@ export interface Batches extends Iterable<Batch> {
   readonly dropped: number;
   /** Rows whose tokens were read from the cache. */
   readonly cached: number;
+  /** For an encoder-decoder: the token that its answers begin with. */
+  readonly decoderStartTokenId?: number;
   /** The same rows in batches of another order, which the seed alone decides: an epoch of its own for every seed. */
   shuffle(seed: number): Batches;
   /** A line that says all this. */
@@ -58,6 +60,9 @@ export interface Batches extends Iterable<Batch> {
  * padding, and loss and gradients are those of the rows alone. Each text gets BOS once (where the model's tokenizer adds
  * it) and EOS at its end (unless the chat template ends it), and is cut at `maxLength`. Rows are read one after another and
  * not kept: a generator may give more than memory holds. Their tokens take two bytes and a bit each.
+ *
+ * For an encoder-decoder (T5) questions and answers lie behind one another each for themselves; its tokenizer says that it is
+ * one, or `decoderStartTokenId`.
  *
  * @param rows rows for the prompt, or token ids ({ inputIds, labels })
  * @param options see {@linkcode BatchOptions}
@@ -125,10 +130,14 @@ export function padBatches(rows: Rows, options: BatchOptions = {}): Batches | Pr
 type Rows = Iterable<Row> | AsyncIterable<Row>;
 
 function formBatches(rows: Rows, options: BatchOptions, layout: Layout): Batches | Promise<Batches> {
-  const { maxLength = 512, batchSize = 8 } = options;
+  const { maxLength = 512, batchSize = 8, maxTargetLength = maxLength } = options;
+  const decoderStartTokenId = startTokenOf(options);
   checkWhole("maxLength", maxLength, 2);
+  checkWhole("maxTargetLength", maxTargetLength, 2);
   checkWhole("batchSize", batchSize, 1);
-  const form = (collected: Collected) => batchesOf(...sharedOf(collected, { layout, batchSize, maxLength }));
+  if (decoderStartTokenId !== undefined) checkWhole("decoderStartTokenId", decoderStartTokenId, 0);
+  const shared = { layout, batchSize, maxLength, decoderStartTokenId };
+  const form = (collected: Collected) => batchesOf(...sharedOf(collected, shared));
   return Symbol.iterator in rows ? form(collect(rows, options)) : collectStream(rows, options).then(form);
 }
 
@@ -140,11 +149,12 @@ interface Shared {
   truncated: number;
   dropped: number;
   cached: number;
+  decoderStartTokenId?: number;
 }
 
 function sharedOf(
   { name, blocks, rows, cached }: Collected,
-  options: Pick<Shared, "layout" | "batchSize" | "maxLength">,
+  options: Pick<Shared, "layout" | "batchSize" | "maxLength" | "decoderStartTokenId">,
 ): [TokenRows, Shared] {
   const { maxLength } = options;
   const examples = tokenRows(blocks);
@@ -165,7 +175,7 @@ function sharedOf(
 }
 
 function batchesOf(all: TokenRows, shared: Shared, order?: Int32Array): Batches {
-  const { name, layout, batchSize, maxLength, truncated, dropped, cached } = shared;
+  const { name, layout, batchSize, maxLength, truncated, dropped, cached, decoderStartTokenId } = shared;
   const rows = all.length;
   const place = (i: number) => order ? order[i] : i;
   const examples: Examples = {
@@ -177,8 +187,12 @@ function batchesOf(all: TokenRows, shared: Shared, order?: Int32Array): Batches 
       for (let i = 0; i < rows; i++) yield all.at(place(i));
     },
   };
-  const lengths = Int32Array.from({ length: rows }, (_, i) => all.lengthOf(place(i)));
-  const { tokens, positions, padded } = sizes(lengths, batchSize);
+  const sizesOf = (length: (index: number) => number) =>
+    sizes(Int32Array.from({ length: rows }, (_, i) => length(place(i))), batchSize);
+  const questions = sizesOf(all.lengthOf), answers = sizesOf(all.answerLengthOf);
+  const both = (size: keyof typeof questions) =>
+    questions[size] + (decoderStartTokenId === undefined ? 0 : answers[size]);
+  const [tokens, positions, padded] = [both("tokens"), both("positions"), both("padded")];
   const [packedFill, paddedFill] = [tokens / positions, tokens / padded];
   const fill = layout === "packed" ? packedFill : paddedFill;
   const length = Math.ceil(rows / batchSize);
@@ -194,9 +208,13 @@ function batchesOf(all: TokenRows, shared: Shared, order?: Int32Array): Batches 
     truncated,
     dropped,
     cached,
+    decoderStartTokenId,
     *[Symbol.iterator]() {
       for (let start = 0; start < rows; start += batchSize) {
-        yield layOut(examples.slice(start, start + batchSize), layout);
+        const group = examples.slice(start, start + batchSize);
+        yield decoderStartTokenId === undefined
+          ? layOut(group, layout)
+          : layOutPairs(group, layout, decoderStartTokenId);
       }
     },
     shuffle: (seed) => batchesOf(all, shared, permutation(rows, seed).map(place)),

@@ -11,7 +11,7 @@ import type { TokenBlock } from "./token_rows.ts";
 /** Raise it whenever the file's layout changes, or what tokens or labels the same text gets. */
 const VERSION = 1;
 const MAGIC = "fintune tokens\r\n";
-// magic, version, rows, tokens, width of an id in bytes, whether labels are ids of their own, truncated, dropped, SHA-256 of the rest
+// magic, version, rows, tokens, width of an id in bytes, 1 where labels are ids of their own and 2 more where rows have answers, truncated, dropped, SHA-256 of the rest
 const HEADER_BYTES = 16 + 7 * 4 + 32 + 4;
 
 /** A folder of tokenized blocks. */
@@ -75,13 +75,13 @@ export function defaultCacheFolder(): string {
 
 /** A block as a file: header, starts, rows, ids, labels; numbers with their lowest byte first. */
 export function encodeBlock(
-  { ids, starts, rows, labels, truncated, dropped }: TokenBlock,
+  { ids, starts, rows, answers = new Uint32Array(), labels, truncated, dropped }: TokenBlock,
 ): Uint8Array<ArrayBuffer> {
-  const parts = [starts, rows, ids, labels].map((part) =>
-    Buffer.from(part.buffer, part.byteOffset, part.byteLength)
-  );
-  const body = Buffer.concat([parts[0], parts[1], parts[2], Buffer.alloc(-parts[2].length & 3), parts[3]]);
-  const own = labels instanceof Int32Array ? 1 : 0;
+  const bytes = (part: Uint8Array | Uint16Array | Uint32Array | Int32Array) =>
+    Buffer.from(part.buffer, part.byteOffset, part.byteLength);
+  const padding = Buffer.alloc(-ids.byteLength & 3);
+  const body = Buffer.concat([...[starts, rows, answers, ids].map(bytes), padding, bytes(labels)]);
+  const own = (labels instanceof Int32Array ? 1 : 0) + (answers.length > 0 ? 2 : 0);
   const file = new Uint8Array(HEADER_BYTES + body.length);
   file.set(new TextEncoder().encode(MAGIC));
   const header = [VERSION, rows.length, ids.length, ids.BYTES_PER_ELEMENT, own, truncated, dropped];
@@ -101,10 +101,10 @@ export function decodeBlock(file: Uint8Array<ArrayBuffer>): TokenBlock | undefin
     file.byteOffset + 16,
     7,
   );
-  if (version !== VERSION || (width !== 2 && width !== 4) || own > 1) return undefined;
+  if (version !== VERSION || (width !== 2 && width !== 4) || own > 3) return undefined;
   const idBytes = (tokens * width + 3) & ~3;
-  const labelBytes = own ? tokens * 4 : Math.ceil(tokens / 8);
-  const sizes = [(rowCount + 1) * 4, rowCount * 4, idBytes, labelBytes];
+  const labelBytes = own & 1 ? tokens * 4 : Math.ceil(tokens / 8);
+  const sizes = [(rowCount + 1) * 4, rowCount * 4, own & 2 ? rowCount * 4 : 0, idBytes, labelBytes];
   if (file.length !== sizes.reduce((sum, size) => sum + size, HEADER_BYTES)) return undefined;
   const written = file.subarray(16 + 7 * 4, 16 + 7 * 4 + 32);
   if (checksum(file).some((byte, i) => byte !== written[i])) return undefined;
@@ -112,9 +112,11 @@ export function decodeBlock(file: Uint8Array<ArrayBuffer>): TokenBlock | undefin
   const next = (bytes: number) => (at += bytes) - bytes;
   const starts = new Uint32Array(file.buffer, next(sizes[0]), rowCount + 1);
   const rows = new Uint32Array(file.buffer, next(sizes[1]), rowCount);
+  const answers = new Uint32Array(file.buffer, next(sizes[2]), sizes[2] / 4);
   const ids = new (width === 2 ? Uint16Array : Int32Array)(file.buffer, next(idBytes), tokens);
-  const labels = own ? new Int32Array(file.buffer, next(labelBytes), tokens) : file.subarray(-labelBytes);
-  const block: TokenBlock = { ids, starts, rows, labels, truncated, dropped };
+  const labels = own & 1 ? new Int32Array(file.buffer, next(labelBytes), tokens) : file.subarray(-labelBytes);
+  const paired = own & 2 ? { answers } : {};
+  const block: TokenBlock = { ids, starts, rows, ...paired, labels, truncated, dropped };
   return isSound(block) ? block : undefined;
 }
 
@@ -125,9 +127,10 @@ function checksum(file: Uint8Array): Uint8Array {
 }
 
 /** A checksum shows that a file is whole, not that it makes sense: rows lie behind one another, ids are not negative. */
-function isSound({ ids, starts, rows, labels }: TokenBlock): boolean {
+function isSound({ ids, starts, rows, answers, labels }: TokenBlock): boolean {
   return starts[0] === 0 && starts.at(-1) === ids.length &&
     rows.every((row, i) => starts[i] < starts[i + 1] && (i === 0 || row > rows[i - 1])) &&
+    (answers ?? []).every((at, row) => starts[row] < at && at < starts[row + 1]) &&
     ids.every((id: number) => id >= 0) &&
     (labels instanceof Uint8Array || labels.every((label) => label >= 0 || label === -100));
 }

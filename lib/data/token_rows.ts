@@ -10,6 +10,8 @@ export interface TokenBlock {
   starts: Uint32Array;
   /** [rows] each row's number in the dataset, less the block's first. */
   rows: Uint32Array;
+  /** [rows] for an encoder-decoder: where each row's answer begins in `ids`, behind its question. */
+  answers?: Uint32Array;
   /** Which tokens are trained: a bit a token (lowest first); or, where labels are other ids than the tokens, [tokens] labels. */
   labels: Uint8Array | Int32Array;
   /** Rows cut at maxLength. */
@@ -32,24 +34,54 @@ export interface BlockBuilder {
   finish(): TokenBlock;
 }
 
-/** An empty block whose rows are cut at `maxLength`. */
-export function blockBuilder(maxLength: number): BlockBuilder {
+/** For an encoder-decoder: answers are cut at a length of their own, and questions keep their end. */
+export interface PairLimits {
+  /** Tokens of an answer beyond this are cut off. */
+  maxTargetLength: number;
+  /** A question that ends with this token still does so when it was cut (T5's EOS, as Transformers cuts). */
+  endId?: number;
+}
+
+/** An empty block whose rows are cut at `maxLength`; with `pairs` they are questions and answers. */
+export function blockBuilder(maxLength: number, pairs?: PairLimits): BlockBuilder {
   let ids = new Int32Array(1024), labels = new Int32Array(1024);
-  const starts = [0], rows: number[] = [];
+  const starts = [0], rows: number[] = [], answers: number[] = [];
   let [size, seen, truncated, dropped] = [0, 0, 0, 0];
+  const push = (count: number, id: (i: number) => number, label: (i: number) => number) => {
+    if (size + count > ids.length) [ids, labels] = [ids, labels].map((values) => grown(values, size + count));
+    for (let i = 0; i < count; i++, size++) {
+      ids[size] = id(i);
+      labels[size] = label(i);
+    }
+  };
+  const addPair = (
+    row: number,
+    question: ArrayLike<number>,
+    answer: ArrayLike<number>,
+    limits: PairLimits,
+  ) => {
+    const end = Math.min(answer.length, limits.maxTargetLength), read = Math.min(question.length, maxLength);
+    if (Array.from({ length: end }, (_, i) => answer[i]).every((label) => label === IGNORED)) {
+      return void dropped++;
+    }
+    if (end < answer.length || read < question.length) truncated++;
+    const last = question[question.length - 1] === limits.endId ? question.length - 1 : read - 1;
+    push(read, (i) => question[i === read - 1 ? last : i], () => IGNORED);
+    answers.push(size);
+    push(end, (i) => Math.max(0, answer[i]), (i) => answer[i]);
+    starts.push(size);
+    rows.push(row);
+  };
   return {
     add(rowIds, rowLabels) {
       const row = seen++;
+      if (pairs) return addPair(row, rowIds, rowLabels, pairs);
       const end = Math.min(rowIds.length, maxLength);
       let trained = false;
       for (let i = 1; i < end && !trained; i++) trained = rowLabels[i] !== IGNORED;
       if (!trained) return void dropped++;
       if (rowIds.length > maxLength) truncated++;
-      if (size + end > ids.length) [ids, labels] = [ids, labels].map((values) => grown(values, size + end));
-      for (let i = 0; i < end; i++, size++) {
-        ids[size] = rowIds[i];
-        labels[size] = rowLabels[i];
-      }
+      push(end, (i) => rowIds[i], (i) => rowLabels[i]);
       starts.push(size);
       rows.push(row);
     },
@@ -59,6 +91,7 @@ export function blockBuilder(maxLength: number): BlockBuilder {
         ids: allIds.every((id) => id < 1 << 16) ? Uint16Array.from(allIds) : allIds.slice(),
         starts: Uint32Array.from(starts),
         rows: Uint32Array.from(rows),
+        ...(pairs ? { answers: Uint32Array.from(answers) } : {}),
         labels: allLabels.every((label, i) => label === IGNORED || label === allIds[i])
           ? bits(allLabels)
           : allLabels.slice(),
@@ -87,8 +120,10 @@ function bits(labels: Int32Array): Uint8Array {
 export interface TokenRows {
   /** Number of rows. */
   readonly length: number;
-  /** Number of tokens of a row. */
+  /** Number of tokens of a row; of its question alone for an encoder-decoder. */
   lengthOf(index: number): number;
+  /** Number of tokens of a row's answer for an encoder-decoder; else 0. */
+  answerLengthOf(index: number): number;
   /** A row's tokens and labels, as new arrays. */
   at(index: number): Example;
 }
@@ -111,13 +146,22 @@ export function tokenRows(blocks: readonly PlacedBlock[]): TokenRows {
     length: ends.at(-1) ?? 0,
     lengthOf(index) {
       const [{ block }, row] = find(index);
-      return block.starts[row + 1] - block.starts[row];
+      return (block.answers?.[row] ?? block.starts[row + 1]) - block.starts[row];
+    },
+    answerLengthOf(index) {
+      const [{ block: { answers, starts } }, row] = find(index);
+      return answers ? starts[row + 1] - answers[row] : 0;
     },
     at(index) {
       const [{ block, first }, row] = find(index);
       const [start, end] = [block.starts[row], block.starts[row + 1]];
-      const inputIds = Int32Array.from(block.ids.subarray(start, end));
-      return { inputIds, labels: labelsOf(block, inputIds, start, end), row: first + block.rows[row] };
+      const ids = Int32Array.from(block.ids.subarray(start, end)), labels = labelsOf(block, ids, start, end);
+      const question = block.answers ? block.answers[row] - start : undefined;
+      return {
+        inputIds: question === undefined ? ids : ids.slice(0, question),
+        labels: question === undefined ? labels : labels.slice(question),
+        row: first + block.rows[row],
+      };
     },
   };
 }

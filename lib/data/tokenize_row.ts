@@ -35,6 +35,21 @@ export function tokenizeRow(
   return { inputIds: ids, labels };
 }
 
+/** An encoder-decoder's row: the question as `encode` gives it, and as labels the answer with EOS, which stands alone. */
+export function tokenizePair(
+  question: string,
+  answer: string,
+  prompt: Prompt,
+  tokenizer: Tokenizer,
+): TokenizedRow {
+  const text = answer.trimStart(); // the space that parts question and answer belongs to neither
+  const labels = tokenizer.encode(text, { addSpecialTokens: false });
+  if (labels.length === 0 || !ends(labels, text, prompt, tokenizer)) labels.push(tokenizer.eosId!);
+  const inputIds = tokenizer.encode(question);
+  if (inputIds.length === 0) inputIds.push(tokenizer.eosId!);
+  return { inputIds, labels };
+}
+
 // A chat template ends a turn with a token of its own (<|im_end|>): there a second end would be one too many. Any other
 // special token is no end.
 function ends(ids: number[], text: string, prompt: Prompt, tokenizer: Tokenizer): boolean {

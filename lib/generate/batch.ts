@@ -39,7 +39,11 @@ export function createBatch(
 }
 
 /** Integers on the batch's device; one axis unless a shape is given. */
-export function upload({ model }: PromptBatch, values: readonly number[], ...shape: number[]): Tensor {
+export function upload(
+  { model }: Pick<PromptBatch, "model">,
+  values: readonly number[],
+  ...shape: number[]
+): Tensor {
   return model.device.upload(Int32Array.from(values), shape.length ? shape : [values.length], "i32");
 }
 

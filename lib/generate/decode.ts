@@ -8,9 +8,21 @@ import { borrowDecoder, decodeStep, reportApproximation } from "./decoder.ts";
 import { checkGenerationMemory } from "./memory.ts";
 import { createPicker, type PickSettings } from "./pick.ts";
 import { readPrompts } from "./prompts.ts";
+import { openT5Streams } from "./t5.ts";
 
 export interface DecodeSettings extends PickSettings {
   readonly maxNewTokens: number;
+}
+
+/** Prompts that are answered together, read by a decoder or by an encoder-decoder. */
+export interface Streams {
+  /** What each stream's tokens are appended to. */
+  readonly begun: readonly (readonly number[])[];
+  /** Reads the prompts: the logits of each stream's first token. */
+  start(): Promise<Tensor>;
+  /** The logits after one token more of every stream, the answer's number `step` from 0 on. */
+  next(ids: Tensor, step: number): Promise<Tensor>;
+  free(): void;
 }
 
 /** A GPU gives the tokens of so many steps at once: a round trip costs as much as several steps. */
@@ -25,21 +37,17 @@ export async function* decode(
   const { device } = model, { maxNewTokens } = settings;
   const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
   checkGenerationMemory(model, prompts.length, longest);
-  const batch = createBatch(model, prompts, longest);
-  const picker = createPicker(batch, longest, settings);
+  const open = model.config.encoderDecoder ? openT5Streams : openStreams;
+  const streams = await open(model, prompts, maxNewTokens), { begun } = streams;
+  const length = Math.max(...begun.map(({ length }) => length)) + maxNewTokens;
+  const picker = createPicker({ model, prompts: begun }, length, settings);
   /** Tokens that were not read back, behind the last that was: the next step still reads it. */
   const pending: Tensor[] = [];
-  let unread = 0, release = () => {};
+  let unread = 0;
   try {
-    const borrowed = await borrowDecoder(batch), { decoder } = borrowed;
-    release = borrowed.release;
-    let logits = await readPrompts(batch, decoder);
-    await reportApproximation(batch, decoder, logits);
+    let logits = await streams.start();
     for (let step = 0; step < maxNewTokens; step++) {
-      if (step > 0) {
-        const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length + step - 1 }));
-        logits = await decodeStep(batch, decoder, pending.at(-1)!, slots);
-      }
+      if (step > 0) logits = await streams.next(pending.at(-1)!, step - 1);
       pending.push(await picker.next(logits, step));
       unread++;
       if (unread < stepsPerReadback[device.backend] && step + 1 < maxNewTokens) continue;
@@ -51,7 +59,37 @@ export async function* decode(
   } finally {
     device.free(...pending);
     picker.free();
-    release();
-    batch.cache.free();
+    streams.free();
   }
+}
+
+/** A decoder's: prompts and answers are one text, and share the cache. */
+async function openStreams(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  maxNewTokens: number,
+): Promise<Streams> {
+  const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
+  const batch = createBatch(model, prompts, longest);
+  const free = () => batch.cache.free();
+  const { decoder, release } = await borrowDecoder(batch).catch((error) => {
+    free();
+    throw error;
+  });
+  return {
+    begun: prompts,
+    async start() {
+      const logits = await readPrompts(batch, decoder);
+      await reportApproximation(batch, decoder, logits);
+      return logits;
+    },
+    next(ids, step) {
+      const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length + step }));
+      return decodeStep(batch, decoder, ids, slots);
+    },
+    free() {
+      release();
+      free();
+    },
+  };
 }

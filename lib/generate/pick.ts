@@ -21,7 +21,7 @@ export interface Picker {
 
 /** A picker over histories of at most `length` tokens, which begin with the prompts. */
 export function createPicker(
-  batch: PromptBatch,
+  batch: Pick<PromptBatch, "model" | "prompts">,
   length: number,
   { pick, seed, streamIds }: PickSettings,
 ): Picker {

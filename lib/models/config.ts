@@ -2,12 +2,15 @@
 
 import { UserError } from "../errors.ts";
 import type { ModelConfig, ModelType } from "./config_types.ts";
+import { fieldReader, isObject, type Json, tokenIds } from "./config_fields.ts";
 import { parseRope } from "./rope.ts";
-export type { ModelConfig, ModelType, RopeScaling } from "./config_types.ts";
+import { parseT5 } from "./t5_config.ts";
+export type { EncoderDecoderConfig, ModelConfig, ModelType, RopeScaling } from "./config_types.ts";
 export { inverseFrequencies } from "./rope.ts";
 export {
   countLoRA,
   countParameters,
+  defaultTargets,
   linearModules,
   loraShapes,
   type LoRASize,
@@ -35,12 +38,25 @@ const FAMILIES: Record<ModelType, Json> = {
     eos_token_id: 1,
     bos_token_id: 2,
   },
+  t5: {
+    vocab_size: 32128,
+    d_model: 512,
+    d_kv: 64,
+    d_ff: 2048,
+    num_layers: 6,
+    num_heads: 8,
+    relative_attention_num_buckets: 32,
+    relative_attention_max_distance: 128,
+    layer_norm_epsilon: 1e-6,
+    feed_forward_proj: "relu",
+    tie_word_embeddings: true,
+    pad_token_id: 0,
+    eos_token_id: 1,
+  },
 };
 
-type Json = Record<string, unknown>;
-
 /**
- * Reads the content of a config.json of the Llama, Mistral, Qwen2 or Gemma family, with the names of Transformers 4
+ * Reads the content of a config.json of the Llama, Mistral, Qwen2, Gemma or T5 family, with the names of Transformers 4
  * (`rope_theta`, `rope_scaling`, `torch_dtype`) or 5 (`rope_parameters`, `dtype`).
  *
  * @param json the parsed file
@@ -65,6 +81,7 @@ export function parseConfig(json: unknown, where = "config.json"): ModelConfig {
   const all: Json = { ...FAMILIES[modelType], ...json };
   const field = fieldReader(all, where);
   checkQuantization(all.quantization_config, where);
+  if (modelType === "t5") return parseT5(all, field, where);
   const hiddenSize = field.size("hidden_size", 1 << 17);
   const numAttentionHeads = field.size("num_attention_heads", 1024);
   const numKeyValueHeads = field.size("num_key_value_heads", 1024, numAttentionHeads);
@@ -111,31 +128,6 @@ function familyOf(json: Json, where: string): ModelType {
   );
 }
 
-/** Reads single fields; complaints name them. null counts as absent, as in Transformers. */
-function fieldReader(json: Json, where: string) {
-  const wrong = (name: string, expected: string) =>
-    new UserError(
-      `${where}: ${name} must be ${expected}, but it is ${JSON.stringify(json[name]) ?? "missing"}.`,
-    );
-  return {
-    size(name: string, most: number, absent?: number): number {
-      const value = json[name] ?? absent;
-      if (Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most) return Number(value);
-      throw wrong(name, `a whole number from 1 to ${most}`);
-    },
-    positive(name: string, absent: number): number {
-      const value = json[name] ?? absent;
-      if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
-      throw wrong(name, "a positive number");
-    },
-    flag(name: string): boolean {
-      const value = json[name] ?? false;
-      if (typeof value === "boolean") return value;
-      throw wrong(name, "true or false");
-    },
-  };
-}
-
 function activation(name: unknown, where: string): ModelConfig["hiddenAct"] {
   if (name === "silu") return "silu";
   // Gemma's first files say "gelu" and mean the approximation with tanh, as Transformers knows too.
@@ -152,13 +144,6 @@ function slidingWindow(modelType: ModelType, json: Json, where: string): number 
   }
   if (modelType !== "mistral" || json.sliding_window == null) return null;
   return fieldReader(json, where).size("sliding_window", 2 ** 31);
-}
-
-/** One id, a list, or none; -1 stands for none in some old files. */
-function tokenIds(value: unknown, where: string): number[] {
-  const ids = value == null ? [] : [value].flat().filter((id) => id !== -1);
-  if (ids.every((id) => Number.isSafeInteger(id) && Number(id) >= 0)) return ids as number[];
-  throw new UserError(`${where} must be a token id or a list of them, but it is ${JSON.stringify(value)}.`);
 }
 
 function checkHeads(hiddenSize: number, heads: number, keyValueHeads: number, where: string): void {
@@ -187,8 +172,4 @@ function checkQuantization(value: unknown, where: string): void {
   throw new UserError(
     `${where}: weights quantised by ${name} are not supported; take the unquantised model or one in bitsandbytes nf4.`,
   );
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

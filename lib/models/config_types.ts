@@ -1,7 +1,26 @@
-// What a decoder model's configuration holds.
+// What a model's configuration holds.
 
-/** The families of decoders that share one forward pass; their differences are fields of {@linkcode ModelConfig}. */
-export type ModelType = "llama" | "mistral" | "qwen2" | "gemma";
+/**
+ * The families: decoders that share one forward pass (their differences are fields of {@linkcode ModelConfig}), and T5,
+ * whose {@linkcode ModelConfig.encoderDecoder} is set.
+ */
+export type ModelType = "llama" | "mistral" | "qwen2" | "gemma" | "t5";
+
+/** What T5 has beside the fields that it shares with the decoders; of those it uses no rotary positions and no window. */
+export interface EncoderDecoderConfig {
+  /** Blocks of the decoder; numHiddenLayers are the encoder's. */
+  numDecoderLayers: number;
+  /** Rows of the table of relative positions. */
+  relativeAttentionNumBuckets: number;
+  /** From this distance on, all share a row. */
+  relativeAttentionMaxDistance: number;
+  /** The feed-forward layer is wo(act(wi_0 x) * wi_1 x) (v1.1, FLAN), not wo(act(wi x)) (v1.0). */
+  gated: boolean;
+  /** The decoder's output is multiplied by this before the head: hiddenSize^-0.5 in v1.0, else 1. */
+  headScale: number;
+  /** The token that the decoder begins with. */
+  decoderStartTokenId: number;
+}
 
 /** How rotary frequencies are stretched for longer texts; fields as in Hugging Face's rope_scaling. */
 export type RopeScaling =
@@ -24,7 +43,7 @@ export type RopeScaling =
     originalMaxPositionEmbeddings: number;
   };
 
-/** A decoder's sizes and variants. Names are those of config.json in camelCase. */
+/** A model's sizes and variants. Names are those of config.json in camelCase. */
 export interface ModelConfig {
   /** The family. */
   modelType: ModelType;
@@ -42,8 +61,8 @@ export interface ModelConfig {
   numKeyValueHeads: number;
   /** Width of a head; not always hiddenSize / numAttentionHeads. */
   headDim: number;
-  /** The gate's activation; gelu_tanh is Hugging Face's gelu_pytorch_tanh. */
-  hiddenAct: "silu" | "gelu_tanh";
+  /** The gate's activation; gelu_tanh is Hugging Face's gelu_pytorch_tanh and gelu_new. relu: T5 v1.0. */
+  hiddenAct: "silu" | "gelu_tanh" | "relu";
   /** Added to the mean square in every norm. */
   rmsNormEps: number;
   /** Base of the rotary frequencies. */
@@ -74,6 +93,8 @@ export interface ModelConfig {
   eosTokenIds: number[];
   /** The token that fills up short texts. */
   padTokenId?: number;
+  /** Set where an encoder reads the prompt and a decoder writes the answer (T5). */
+  encoderDecoder?: EncoderDecoderConfig;
   /** The dtype that the weights were saved in, as config.json says it ("float32", "bfloat16", ...). */
   dtype?: string;
 }

@@ -48,7 +48,8 @@ export function decoderBlock(
 }
 
 function feedForward(h: Value, { linear }: Layer, { hiddenAct }: ModelConfig): Value {
-  const gated = gatedActivation(linear("mlp.gate_proj", h), linear("mlp.up_proj", h), { kind: hiddenAct });
+  const kind = hiddenAct as Exclude<typeof hiddenAct, "relu">; // which only T5 has
+  const gated = gatedActivation(linear("mlp.gate_proj", h), linear("mlp.up_proj", h), { kind });
   return linear("mlp.down_proj", gated);
 }
 

@@ -1,6 +1,7 @@
 // A new model with random weights, as Transformers initialises it.
 import type { Device } from "../engine/device.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { UserError } from "../errors.ts";
 import { seededRandom } from "../data/random.ts";
 import { type ModelConfig, parameterShapes } from "./config.ts";
 import { checkHeadSize, defaultDevice } from "./load.ts";
@@ -33,6 +34,11 @@ export interface InitOptions {
  */
 export async function initModel(config: ModelConfig, options: InitOptions = {}): Promise<Model> {
   const { seed = 0, tokenizer } = options;
+  if (config.encoderDecoder) {
+    throw new UserError(
+      "initModel makes decoders; a T5 is loaded (loadModel) and trained through an adapter.",
+    );
+  }
   const device = options.device ?? await defaultDevice();
   checkHeadSize("The new model", config, device);
   const random = seededRandom(seed);

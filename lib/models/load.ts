@@ -170,11 +170,16 @@ function checkNames(folder: string, expected: Map<string, readonly number[]>, { 
     }
   }
   for (const name of tensors.keys()) {
-    if (!expected.has(name) && !isBnbPart(name) && !name.endsWith("rotary_emb.inv_freq")) {
+    if (!expected.has(name) && !isBnbPart(name) && !isUnused(name)) {
       throw new UserError(`${folder}: the weights hold ${name}, which a model of this config.json has not.`);
     }
   }
 }
+
+/** What older files hold and no model reads: computed angles; T5's embedding once more, and a bias that it never had. */
+const isUnused = (name: string) =>
+  name.endsWith("rotary_emb.inv_freq") || /^(encoder|decoder)\.embed_tokens\.weight$/.test(name) ||
+  name === "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
 
 async function loadTensor(
   name: string,

@@ -5,7 +5,7 @@ import { byteLength, type Tensor } from "../engine/tensor.ts";
 import { UserError } from "../errors.ts";
 import { formatBytes } from "../report/format.ts";
 import { isQuantizable } from "../quantize/model.ts";
-import { countLoRA, type ModelConfig, parameterShapes } from "./config.ts";
+import { countLoRA, defaultTargets, type ModelConfig, parameterShapes } from "./config.ts";
 import { activeAdapter, type Model } from "./model.ts";
 
 /** What is trained, and how. */
@@ -14,7 +14,7 @@ export interface MemoryOptions {
   tokens: number;
   /** Rank of the adapter; absent: the base itself is trained. */
   r?: number;
-  /** Default q_proj and v_proj. */
+  /** Default q_proj and v_proj (T5: q and v). */
   targetModules?: readonly string[] | "all-linear";
   /** How the blocks' linear layers are stored; default undefined: as they come. */
   quantize?: "nf4";
@@ -65,7 +65,8 @@ const arenaOverhead = 1.6;
  * ```
  */
 export function estimateMemory(config: ModelConfig, options: MemoryOptions): MemoryEstimate {
-  const { tokens, r, targetModules = ["q_proj", "v_proj"], checkpointing = true, backend = "cpu" } = options;
+  const { tokens, r, targetModules = defaultTargets(config), checkpointing = true, backend = "cpu" } =
+    options;
   const weights = weightBytes(config, options);
   const trained = r === undefined ? weights / 4 : countLoRA(config, { r, targetModules });
   // Gradient, two moments and, on the CPU, the results of one update; an adapter's own matrices too.
@@ -73,11 +74,12 @@ export function estimateMemory(config: ModelConfig, options: MemoryOptions): Mem
   const {
     hiddenSize: h,
     intermediateSize: i,
-    numHiddenLayers: layers,
+    numHiddenLayers,
     numAttentionHeads,
     numKeyValueHeads,
     headDim,
   } = config;
+  const layers = numHiddenLayers + (config.encoderDecoder?.numDecoderLayers ?? 0);
   const q = numAttentionHeads * headDim, kv = numKeyValueHeads * headDim;
   // Per token of a block: input, both norms' outputs, q, k, v, attention's output, residual, gate and up.
   const kept = 4 * h + 2 * q + 2 * kv + 2 * i + (r === undefined ? i : 0);
@@ -116,7 +118,7 @@ function weightBytes(
 function blockWeights(config: ModelConfig): number {
   let count = 0;
   for (const [name, shape] of parameterShapes(config)) {
-    if (name.startsWith("model.layers.0.") && shape.length === 2) count += shape[0] * shape[1];
+    if (/^(model\.layers|decoder\.block)\.0\./.test(name) && shape.length === 2) count += shape[0] * shape[1];
   }
   return count;
 }

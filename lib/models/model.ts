@@ -84,7 +84,8 @@ export function activeAdapter(model: Model): Adapter | undefined {
 
 /** The name of the head's weight: the embedding's where they are tied. */
 export function headName(model: Model): string {
-  return model.weights.has("lm_head.weight") ? "lm_head.weight" : "model.embed_tokens.weight";
+  if (model.weights.has("lm_head.weight")) return "lm_head.weight";
+  return model.config.encoderDecoder ? "shared.weight" : "model.embed_tokens.weight";
 }
 
 /**

@@ -36,6 +36,9 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
   checkModel("saveModel", model);
   checkName("saveModel", "a folder", folder);
   const { dtype = "float32", overwrite = false } = options;
+  if (model.config.encoderDecoder) {
+    throw new UserError("saveModel writes decoders; of a T5 only adapters change: save those (saveAdapter).");
+  }
   if (!overwrite) await refuseExisting(folder);
   const tensors = new Map();
   for (const [name, weight] of model.weights) {
@@ -70,7 +73,7 @@ async function refuseExisting(folder: string): Promise<void> {
   }
 }
 
-const classNames = {
+const classNames: Record<string, string> = {
   llama: "LlamaForCausalLM",
   mistral: "MistralForCausalLM",
   qwen2: "Qwen2ForCausalLM",

@@ -2,6 +2,7 @@
 
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "./config_types.ts";
+import { t5LinearShapes, t5Shapes } from "./t5_config.ts";
 
 /** A linear layer y = W x + b. */
 export interface LinearModule {
@@ -19,6 +20,12 @@ export interface LinearModule {
  */
 export function linearModules(config: ModelConfig): Map<string, LinearModule> {
   const modules = new Map<string, LinearModule>();
+  if (config.encoderDecoder) {
+    for (const [name, [outFeatures, inFeatures]] of t5LinearShapes(config)) {
+      modules.set(name, { inFeatures, outFeatures, bias: false });
+    }
+    return modules;
+  }
   const { hiddenSize: hidden, intermediateSize: inner, headDim } = config;
   const queries = config.numAttentionHeads * headDim, keys = config.numKeyValueHeads * headDim;
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
@@ -41,6 +48,7 @@ export function linearModules(config: ModelConfig): Map<string, LinearModule> {
  * @param config from {@linkcode parseConfig}
  */
 export function parameterShapes(config: ModelConfig): Map<string, number[]> {
+  if (config.encoderDecoder) return t5Shapes(config);
   const shapes = new Map<string, number[]>();
   shapes.set("model.embed_tokens.weight", [config.vocabSize, config.hiddenSize]);
   for (const [name, { inFeatures, outFeatures, bias }] of linearModules(config)) {
@@ -65,6 +73,10 @@ export function parameterShapes(config: ModelConfig): Map<string, number[]> {
 export function countParameters(config: ModelConfig): number {
   return total(parameterShapes(config));
 }
+
+/** What LoRA adapts where nobody says: PEFT's choice for the family. */
+export const defaultTargets = ({ encoderDecoder }: ModelConfig): readonly string[] =>
+  encoderDecoder ? ["q", "v"] : ["q_proj", "v_proj"];
 
 /** Which matrices {@linkcode loraShapes} is about. */
 export interface LoRASize {

@@ -13,8 +13,13 @@ export interface QuantizeOptions {
   keep?: boolean;
 }
 
-/** bitsandbytes quantises the linear layers of the blocks; embeddings, norms and lm_head stay as they are. */
-export const isQuantizable = (name: string): boolean => /^model\.layers\.\d+\..*_proj\.weight$/.test(name);
+/**
+ * bitsandbytes quantises the linear layers of the blocks; embeddings, norms and lm_head stay as they are, and T5's wo, which
+ * Transformers keeps in full precision.
+ */
+export const isQuantizable = (name: string): boolean =>
+  /^(model\.layers\.\d+\..*_proj|(encoder|decoder)\.block\.\d+\.layer\.\d\.\w+\.(q|k|v|o|wi|wi_0|wi_1))\.weight$/
+    .test(name);
 
 /** NF4 parts as tensors on a device. */
 export function uploadNF4(device: Device, parts: NF4Parts, shape: readonly [number, number]): NF4Weight {

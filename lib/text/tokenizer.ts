@@ -44,6 +44,8 @@ export interface Tokenizer {
   addsBos: boolean;
   /** Whether `encode` puts EOS behind (T5 does). */
   addsEos: boolean;
+  /** For an encoder-decoder's tokenizer: the token that its decoder begins with, by config.json. */
+  decoderStartTokenId?: number;
   /** The Jinja source of the chat template, if the model has one. */
   chatTemplate?: string;
   /**
@@ -130,6 +132,7 @@ async function tokenizerOf(
     ...await codec(json, config, path, { ...named, eosId: named.eosId ?? eosIds[0] }),
     vocabSize: [...ids.values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
     eosIds,
+    decoderStartTokenId: await decoderStart(folder),
     chatTemplate,
     fingerprint: () => createHash("sha256").update(JSON.stringify([json, config])).digest("hex"),
     applyChatTemplate(messages, options = {}): string {
@@ -266,6 +269,14 @@ function specialIds(special: SpecialTokens, ids: Map<string, number>, folder: st
   }
   const id = (name: typeof SPECIAL[number]) => ids.get(special[name] ?? "");
   return { bosId: id("bos_token"), eosId: id("eos_token"), padId: id("pad_token"), unkId: id("unk_token") };
+}
+
+// By config.json, which speaks of a padding token where it names no start.
+async function decoderStart(folder: string): Promise<number | undefined> {
+  const config = await readOptionalJson(join(folder, "config.json")) ?? {};
+  if (config.is_encoder_decoder !== true && config.model_type !== "t5") return undefined;
+  const id = config.decoder_start_token_id ?? config.pad_token_id;
+  return Number.isSafeInteger(id) && Number(id) >= 0 ? Number(id) : undefined;
 }
 
 // generation_config.json, or config.json for older models, may name more or other ends than the tokenizer.

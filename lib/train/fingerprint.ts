@@ -42,7 +42,10 @@ export async function modelFingerprint(model: Model): Promise<Fingerprint> {
 const baseHashes = new WeakMap<Model, string>();
 
 async function lastLayerHash(model: Model): Promise<string> {
-  const prefix = `model.layers.${model.config.numHiddenLayers - 1}.`, sums: string[] = [];
+  const { numHiddenLayers, encoderDecoder } = model.config, sums: string[] = [];
+  const prefix = encoderDecoder
+    ? `decoder.block.${encoderDecoder.numDecoderLayers - 1}.`
+    : `model.layers.${numHiddenLayers - 1}.`;
   for (const [name, tensor] of Object.entries(tensorsUnder({ ...model, active: undefined }, prefix))) {
     const [data] = await model.device.read(tensor);
     sums.push(name, hash([data]));

@@ -29,7 +29,10 @@ export interface BatchInputs {
 }
 
 /** One key a token, from what makes it unique: seed, step, row and position. Never its place in the packed batch. */
-function tokenKeys({ rowOf, positions }: Batch, { seed, step }: DropoutKey): Int32Array {
+export function tokenKeys(
+  { rowOf, positions }: Pick<Batch, "rowOf" | "positions">,
+  { seed, step }: DropoutKey,
+): Int32Array {
   const run = lowbias32(lowbias32(seed) ^ Math.imul(step, 0x9e3779b9));
   return Int32Array.from(
     rowOf,

@@ -9,6 +9,7 @@ import { headName, type Model } from "../models/model.ts";
 import { typesOf } from "../models/parameters.ts";
 import { checkTrainable } from "./adamw.ts";
 import type { DropoutKey } from "./inputs.ts";
+import { t5Logits } from "./t5_step.ts";
 import { compiled, headTensors, hiddenStates, lossAndGradients } from "./step.ts";
 
 /** Row-major numbers with their shape. */
@@ -22,6 +23,8 @@ export interface Matrix {
 /**
  * The logits of one row of token ids: `data[t * vocabulary + i]` is the score of token i after position t.
  *
+ * @param options `decoderInputIds`: what an encoder-decoder's answer has so far, from its start token on; the logits are
+ *   those after each of them
  * @throws UserError for an empty row or an id outside the vocabulary
  *
  * @example
@@ -32,8 +35,13 @@ export interface Matrix {
  * console.log(shape); // [ 3, 120 ]
  * ```
  */
-export async function logits(model: Model, inputIds: ArrayLike<number>): Promise<Matrix> {
+export async function logits(
+  model: Model,
+  inputIds: ArrayLike<number>,
+  { decoderInputIds }: { decoderInputIds?: ArrayLike<number> } = {},
+): Promise<Matrix> {
   const { device, config } = model;
+  if (config.encoderDecoder) return await answerLogits(model, inputIds, decoderInputIds ?? []);
   const batch = batchOf([{ inputIds, labels: Array.from(inputIds) }], { layout: "padded" });
   checkIds(model, batch.inputIds);
   const x = await hiddenStates(model, batch);
@@ -55,6 +63,27 @@ export async function logits(model: Model, inputIds: ArrayLike<number>): Promise
   return { data: data as Float32Array, shape: [inputIds.length, config.vocabSize] };
 }
 
+/** After each token of an answer; a batch of which these are the labels, one later, has it as the decoder's input. */
+async function answerLogits(
+  model: Model,
+  inputIds: ArrayLike<number>,
+  decoderInputIds: ArrayLike<number>,
+): Promise<Matrix> {
+  const [start, ...rest] = Array.from(decoderInputIds);
+  if (start === undefined) {
+    throw new UserError(
+      "logits of an encoder-decoder need decoderInputIds: the answer so far, from its start token on.",
+    );
+  }
+  const rows = [{ inputIds, labels: [...rest, 0] }];
+  const batch = batchOf(rows, { layout: "padded", decoderStartTokenId: start });
+  checkBatch(model, batch);
+  const tensor = await t5Logits(model, batch);
+  const [data] = await model.device.read(tensor);
+  model.device.free(tensor);
+  return { data: data as Float32Array, shape: [rest.length + 1, model.config.vocabSize] };
+}
+
 /** Token ids that the embedding has no row for are a user's mistake, not a crash on the device. */
 export function checkIds(model: Model, ids: ArrayLike<number>, what = "Token id"): void {
   const { vocabSize } = model.config;
@@ -68,8 +97,20 @@ export function checkIds(model: Model, ids: ArrayLike<number>, what = "Token id"
 }
 
 /** A batch to train on: every id is in the vocabulary, and there is something to learn. */
-export function checkBatch(model: Model, { inputIds, targetIds, rows }: Batch): void {
+export function checkBatch(model: Model, { inputIds, targetIds, rows, decoder }: Batch): void {
+  if (model.config.encoderDecoder && !decoder) {
+    throw new UserError(
+      `${model.name} has an encoder and a decoder, but the batch is laid out for a decoder: make it with ` +
+        `decoderStartTokenId ${model.config.encoderDecoder.decoderStartTokenId}.`,
+    );
+  }
+  if (decoder && !model.config.encoderDecoder) {
+    throw new UserError(
+      `${model.name} is a decoder, but the batch is laid out for an encoder-decoder: leave out decoderStartTokenId.`,
+    );
+  }
   checkIds(model, inputIds);
+  if (decoder) checkIds(model, decoder.inputIds, "Token id of the answer");
   checkIds(model, targetIds, "Trained label");
   if (targetIds.length === 0) {
     const at = `rows ${rows.join(", ")}`;

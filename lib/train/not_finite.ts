@@ -1,23 +1,36 @@
 // A loss or gradients that are not finite: which rows give it, and what usually causes it.
-import { type Batch, layOut } from "../data/batch.ts";
+import { type Batch, type DecoderSide, layOut, layOutPairs } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { batchLoss } from "./step.ts";
 
+/** Where each row of a batch, or of its answers, begins and ends. */
+function runs(
+  { positions, rowOf }: Pick<DecoderSide, "positions" | "rowOf">,
+): [start: number, end: number][] {
+  const starts = positions.keys().filter((t) => positions[t] === 0 && rowOf[t] >= 0).toArray();
+  return starts.map((start) => {
+    let end = start + 1;
+    while (end < rowOf.length && rowOf[end] === rowOf[start] && positions[end] > 0) end++;
+    return [start, end];
+  });
+}
+
 /** The rows of a batch as batches of their own, each with the dataset's number of the row. */
 function* rowsAlone(batch: Batch): Generator<{ row: number; batch: Batch }> {
-  const { inputIds, positions, rowOf, targetIndex, targetIds, rows } = batch;
-  const starts = positions.keys().filter((t) => positions[t] === 0 && rowOf[t] >= 0).toArray();
-  for (const [i, start] of starts.entries()) {
-    let end = start + 1;
-    while (end < inputIds.length && rowOf[end] === rowOf[start] && positions[end] > 0) end++;
-    const labels = new Int32Array(end - start).fill(-100);
+  const { inputIds, rowOf, targetIndex, targetIds, rows, decoder } = batch;
+  const answers = runs(decoder ?? batch), lead = decoder ? 0 : 1; // a decoder's label is the next position's token
+  for (const [i, [start, end]] of runs(batch).entries()) {
+    const [first, last] = answers[i], labels = new Int32Array(last - first).fill(-100);
     targetIndex.forEach((t, k) => {
-      if (t >= start && t < end) labels[t - start + 1] = targetIds[k];
+      if (t >= first && t < last) labels[t - first + lead] = targetIds[k];
     });
     if (labels.every((label) => label === -100)) continue;
-    const example = { inputIds: inputIds.slice(start, end), labels, row: rowOf[start] };
-    yield { row: rows[i], batch: layOut([example], "padded") };
+    const examples = [{ inputIds: inputIds.slice(start, end), labels, row: rowOf[start] }];
+    const alone = decoder
+      ? layOutPairs(examples, "padded", decoder.inputIds[first])
+      : layOut(examples, "padded");
+    yield { row: rows[i], batch: alone };
   }
 }
 

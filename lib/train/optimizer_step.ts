@@ -1,5 +1,5 @@
 // One optimizer step over a group of batches, and the meter that collects what the steps were.
-import type { Batch } from "../data/batch.ts";
+import { type Batch, positionsIn } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { chooseCheckpointing } from "../models/memory.ts";
@@ -104,7 +104,7 @@ export async function optimizerStep(
   for (const batch of group) {
     const result = await lossAndGradients(model, batch, {
       lossScale: 1 / targets,
-      checkpointing: chooseCheckpointing(model, batch.inputIds.length, checkpointing),
+      checkpointing: chooseCheckpointing(model, positionsIn(batch), checkpointing),
       dropout: { seed, step: optimizer.steps },
     });
     loss = loss ? await sum(device, loss, result.loss) : result.loss;

@@ -1,6 +1,6 @@
 // The start of a run: from its first step, or from a checkpoint that must be of this run.
 import { join } from "@std/path";
-import { type Batch, positionsOf } from "../data/batch.ts";
+import { type Batch, positionsIn, positionsOf } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
 import { lowbias32 } from "../engine/ops/dropout.ts";
 import { UserError } from "../errors.ts";
@@ -69,13 +69,15 @@ function tellRate({ learningRate }: TrainingState, { optimizer, quiet }: RunOpti
 /** Positions of the largest batch of an epoch. */
 function largestBatch(batches: Batches | readonly Batch[]): number {
   if (!("examples" in batches)) {
-    return batches.reduce((most, batch) => Math.max(most, batch.inputIds.length), 0);
+    return batches.reduce((most, batch) => Math.max(most, positionsIn(batch)), 0);
   }
-  const { examples, batchSize, layout } = batches;
+  const { examples, batchSize, layout, decoderStartTokenId } = batches;
   let most = 0;
   for (let start = 0; start < examples.length; start += batchSize) {
-    const lengths = examples.slice(start, start + batchSize).map(({ inputIds }) => inputIds.length);
-    most = Math.max(most, positionsOf(lengths, layout));
+    const rows = examples.slice(start, start + batchSize);
+    const questions = positionsOf(rows.map(({ inputIds }) => inputIds.length), layout);
+    const answers = positionsOf(rows.map(({ labels }) => labels.length), layout);
+    most = Math.max(most, questions + (decoderStartTokenId === undefined ? 0 : answers));
   }
   return most;
 }

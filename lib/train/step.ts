@@ -1,58 +1,16 @@
 // Loss and gradients of one batch, in either of the two ways of lib/train/graphs.ts. Nothing here waits for a result.
 import type { Batch } from "../data/batch.ts";
-import type { Device, Program } from "../engine/device.ts";
-import type { Graph, Type } from "../engine/graph.ts";
-import { add } from "../engine/ops/add.ts";
+import type { Type } from "../engine/graph.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { trace } from "../engine/trace.ts";
 import { headName, type Model, trainableParameters } from "../models/model.ts";
 import { denseTensor, tensorsUnder, typesOf } from "../models/parameters.ts";
 import * as graphs from "./graphs.ts";
-import { type BatchInputs, type DropoutKey, uploadBatch } from "./inputs.ts";
-
-export interface StepOptions {
-  /** Gradients are those of lossScale times the summed loss. */
-  readonly lossScale: number;
-  /** Absent: nothing is dropped. */
-  readonly dropout?: DropoutKey;
-  /** Recompute each block's activations in the backward pass (less memory), or keep them all (faster). */
-  readonly checkpointing: boolean;
-}
-
-export interface StepResult {
-  /** f32[1], summed over the trained positions. */
-  readonly loss: Tensor;
-  /** By the names of `trainableParameters`. */
-  readonly gradients: Map<string, Tensor>;
-}
+import { type BatchInputs, uploadBatch } from "./inputs.ts";
+import { compiled, inputName, signature, type StepOptions, type StepResult, sum } from "./programs.ts";
+import { t5Loss, t5LossAndGradients } from "./t5_step.ts";
+export { compiled, type StepOptions, type StepResult, sum } from "./programs.ts";
 
 type Tensors = Record<string, Tensor>;
-
-/** Programs by device and key: models and adapters of one shape share them. */
-const programs = new WeakMap<Device, Map<string, Promise<Program>>>();
-
-/** `light`: a program that only goes over its inputs once, for which a second thread would get in the way of the others'. */
-export function compiled(
-  device: Device,
-  key: string,
-  graph: () => Graph,
-  { light = false }: { light?: boolean } = {},
-): Promise<Program> {
-  const cache = programs.get(device) ?? new Map<string, Promise<Program>>();
-  programs.set(device, cache);
-  const found = cache.get(key);
-  if (found) return found;
-  const made = device.compile(graph(), light ? { threads: 1 } : {});
-  cache.set(key, made);
-  made.catch(() => cache.delete(key)); // what failed for want of memory may succeed later
-  return made;
-}
-
-const signature = (tensors: Tensors) =>
-  Object.entries(tensors).map(([name, { dtype, shape }]) => `${name}:${dtype}[${shape}]`).join(" ");
-
-/** PEFT's names without their common beginning: the names of a graph's inputs. */
-const inputName = (name: string) => name.replace(/^base_model\.model\./, "");
 
 /** Loss and gradients of one batch. */
 export async function lossAndGradients(
@@ -60,20 +18,31 @@ export async function lossAndGradients(
   batch: Batch,
   options: StepOptions,
 ): Promise<StepResult> {
-  const inputs = uploadBatch(model, batch, options.lossScale, options.dropout);
-  const trained = [...trainableParameters(model).keys()];
-  const outputs = options.checkpointing
-    ? await recomputing(model, inputs, trained.map(inputName))
-    : await keeping(model, inputs, trained.map(inputName));
-  inputs.free();
+  const names = [...trainableParameters(model).keys()], trained = names.map(inputName);
+  const outputs = model.config.encoderDecoder
+    ? await t5LossAndGradients(model, batch, options, trained)
+    : await decoderOutputs(model, batch, options, trained);
   return {
     loss: outputs.loss,
-    gradients: new Map(trained.map((name) => [name, outputs[`d ${inputName(name)}`]])),
+    gradients: new Map(names.map((name, i) => [name, outputs[`d ${trained[i]}`]])),
   };
+}
+
+async function decoderOutputs(
+  model: Model,
+  batch: Batch,
+  { lossScale, dropout, checkpointing }: StepOptions,
+  trained: string[],
+): Promise<Tensors> {
+  const inputs = uploadBatch(model, batch, lossScale, dropout);
+  const outputs = await (checkpointing ? recomputing : keeping)(model, inputs, trained);
+  inputs.free();
+  return outputs;
 }
 
 /** The summed loss alone, without gradients and without dropout. */
 export async function batchLoss(model: Model, batch: Batch): Promise<Tensor> {
+  if (model.config.encoderDecoder) return await t5Loss(model, batch);
   const inputs = uploadBatch(model, batch, 1);
   const { x } = await forward(model, inputs, false);
   const weights = headTensors(model);
@@ -207,17 +176,4 @@ export function headTensors(model: Model): Tensors {
   return Object.fromEntries(
     ["model.norm.weight", headName(model)].map((name) => [name, denseTensor(model, name)]),
   );
-}
-
-/** a + b; both are freed. */
-export async function sum(device: Device, a: Tensor, b: Tensor): Promise<Tensor> {
-  const program = await compiled(
-    device,
-    `add ${a.shape}`,
-    () => trace({ a, b }, ({ a, b }) => ({ sum: add(a, b) })),
-    { light: true },
-  );
-  const result = await program.run({ a, b });
-  device.free(a, b);
-  return result.sum;
 }

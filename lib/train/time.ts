@@ -1,5 +1,5 @@
 // How long a run will take here, from a trial of each of its parts.
-import type { Batch } from "../data/batch.ts";
+import { type Batch, positionsIn } from "../data/batch.ts";
 import type { Batches } from "../data/pack.ts";
 import { generate } from "../generate/generate.ts";
 import { chooseCheckpointing } from "../models/memory.ts";
@@ -86,7 +86,7 @@ async function secondsOfBatch(batches: Batches, work: (batch: Batch) => Promise<
 }
 
 async function trainingPass(model: Model, batch: Batch): Promise<void> {
-  const checkpointing = chooseCheckpointing(model, batch.inputIds.length);
+  const checkpointing = chooseCheckpointing(model, positionsIn(batch));
   const { loss, gradients } = await lossAndGradients(model, batch, {
     lossScale: 1 / batch.targetIds.length,
     checkpointing,

@@ -1,4 +1,6 @@
-// attention(q, k, v, ranges): softmax(scale q k^T) v over the keys that each query sees, per head, with grouped keys.
+// attention(q, k, v, ranges, bias?): softmax(scale q k^T + bias) v over the keys that each query sees, per head, with grouped
+// keys. bias [2 * reach + 1, heads] is by distance, key minus query (indices into the batch: inside a packed row these are the
+// row's own distances), held within +-reach (T5's relative positions).
 // A query sees one contiguous range of keys, which makes causal, packed, sliding-window and bidirectional attention one
 // op: ranges[t] = [first, end), both of which never fall from one query to the next. Neither backend ever holds [tokens, tokens]: WebGPU goes in tiles (Dao et al. 2022), ONNX
 // in a Loop over chunks of queries that reads only the keys which the chunk can see.
@@ -18,7 +20,9 @@ function checkInputs(
   op: string,
   [q, k, v, ranges]: readonly Type[],
   { heads, kvHeads }: AttentionAttributes,
+  bias?: Type,
 ) {
+  if (bias) expectDim(op, "bias' columns", expectType(op, "bias", bias, "f32", 2)[1], heads);
   const [tokens, width] = expectType(op, "q", q, "f32", 2) as [string, number];
   const [keys, kvWidth] = expectType(op, "k", k, "f32", 2) as [string, number];
   expectSame(op, "k and v", k, v);
@@ -33,20 +37,20 @@ function checkInputs(
 export const attentionOp: OpDefinition<AttentionAttributes> = {
   name: "attention",
   infer(inputs, attributes) {
-    const { tokens } = checkInputs("attention", inputs, attributes);
+    const { tokens } = checkInputs("attention", inputs, attributes, inputs[4]);
     return [inputs[0], { dtype: "f32", shape: [tokens, attributes.heads] }];
   },
-  gradient({ inputs: [q, k, v, ranges], outputs: [o, lse], attributes }, [dy, dLse]) {
+  gradient({ inputs: [q, k, v, ranges, ...bias], outputs: [o, lse], attributes }, [dy, dLse], needed) {
     if (dLse) throw new Error("attention: lse is not differentiable.");
-    return [
-      ...apply(attentionGradOp, [q, k, v, ranges, o, lse, dy!], attributes as AttentionAttributes),
-      undefined,
-    ];
+    if (needed[4]) throw new Error("attention: the bias is not trained.");
+    const inputs = [q, k, v, ranges, o, lse, dy!, ...bias];
+    return [...apply(attentionGradOp, inputs, attributes as AttentionAttributes), undefined, undefined];
   },
-  onnx(context, [q, k, v, ranges], { inputs, outputs, attributes }) {
+  onnx(context, [q, k, v, ranges, bias], { inputs, outputs, attributes }) {
     const shape = { ...attributes as AttentionAttributes, width: inputs[0].shape[1] as number };
     const [keys, values] = [k, v].map((x) => keysFirst(context, x, shape));
-    return attendOnnx(context, [q, keys, values, ranges], shape, context.used(outputs[1]));
+    const relative = relativeOf(bias, inputs[4]);
+    return attendOnnx(context, [q, keys, values, ranges], { ...shape, relative }, context.used(outputs[1]));
   },
   webgpu: attentionOnGpu,
   samples: attentionSamples(),
@@ -55,7 +59,7 @@ export const attentionOp: OpDefinition<AttentionAttributes> = {
 export const attentionGradOp: OpDefinition<AttentionAttributes> = {
   name: "attentionGrad",
   infer(inputs, attributes) {
-    checkInputs("attentionGrad", inputs, attributes);
+    checkInputs("attentionGrad", inputs, attributes, inputs[7]);
     expectSame("attentionGrad", "q and o", inputs[0], inputs[4]);
     expectSame("attentionGrad", "q and do", inputs[0], inputs[6]);
     return [inputs[0], inputs[1], inputs[2]];
@@ -64,7 +68,11 @@ export const attentionGradOp: OpDefinition<AttentionAttributes> = {
   // P = softmax(S); dV = P^T dO; dP = dO V^T; dS = P (dP - rowsum(dO O)); dQ = scale dS K; dK = scale dS^T Q
   onnx(context, inputs, node) {
     const { scale } = node.attributes as AttentionAttributes;
-    const shape = { ...node.attributes as AttentionAttributes, width: node.inputs[0].shape[1] as number };
+    const shape: OnnxShape = {
+      ...node.attributes as AttentionAttributes,
+      width: node.inputs[0].shape[1] as number,
+      relative: relativeOf(inputs[7], node.inputs[7]),
+    };
     const [keys, values] = [inputs[1], inputs[2]].map((x) => keysFirst(context, x, shape));
     const loop = chunkedQueries(context, [inputs[0], keys, values, inputs[3]], shape);
     const { body, chunk } = loop;
@@ -85,11 +93,11 @@ export const attentionGradOp: OpDefinition<AttentionAttributes> = {
   },
   onnxIgnores: [5],
   webgpu: attentionGradOnGpu,
-  samples: attentionSamples().map(({ inputs, attributes }) => {
-    const [tokens, width] = inputs[0].shape;
+  samples: attentionSamples().map(({ inputs: [q, k, v, ranges, ...bias], attributes }) => {
+    const [tokens, width] = q.shape;
     // o and lse must be those of the inputs; the loop over the table compares this op through attention's gradient.
-    const outputs = reference(inputs as never, attributes as AttentionAttributes);
-    return { inputs: [...inputs, ...outputs, normal(9, tokens, width)], attributes };
+    const outputs = reference([q, k, v, ranges, ...bias] as never, attributes as AttentionAttributes);
+    return { inputs: [q, k, v, ranges, ...outputs, normal(9, tokens, width), ...bias], attributes };
   }),
 };
 
@@ -98,12 +106,27 @@ export function attention(
   k: Value,
   v: Value,
   ranges: Value,
-  attributes: AttentionAttributes,
+  { bias, ...attributes }: AttentionAttributes & { bias?: Value },
 ): Value {
-  return apply(attentionOp, [q, k, v, ranges], attributes)[0];
+  return apply(attentionOp, bias ? [q, k, v, ranges, bias] : [q, k, v, ranges], attributes)[0];
 }
 
-type OnnxShape = AttentionAttributes & { /** Of q: heads times D. */ width: number };
+type OnnxShape = AttentionAttributes & { /** Of q: heads times D. */ width: number; relative?: Relative };
+
+/** A bias by distance: its name, and its rows (2 * reach + 1). */
+interface Relative {
+  readonly bias: string;
+  readonly rows: number;
+}
+
+const relativeOf = (bias: string | undefined, type: Type | undefined): Relative | undefined =>
+  bias === undefined ? undefined : { bias, rows: type!.shape[0] as number };
+
+/** Rows of the bias for integer distances. */
+export function biasRows({ node, i32 }: OnnxContext, distances: string, rows: number): string {
+  const reach = (rows - 1) / 2;
+  return node("Add", [node("Clip", [distances, i32(-reach), i32(reach)]), i32(reach)]);
+}
 
 /** [tokens, kvHeads * D] -> [kvHeads, tokens, D] */
 export function keysFirst(
@@ -137,7 +160,8 @@ export function attendOnnx(
  * keys go through one product; `run` adds the loop, `join` puts the chunks of an output back behind one another.
  */
 function chunkedQueries(context: OnnxContext, [q, allK, allV, ranges]: readonly string[], shape: OnnxShape) {
-  const { heads, kvHeads, scale, width } = shape;
+  const { heads, kvHeads, scale, width, relative } = shape;
+  const biasByHead = relative && context.node("Transpose", [relative.bias], { perm: { ints: [1, 0] } });
   const size = width / heads, group = heads / kvHeads;
   const { node: add, i64 } = context;
   const tokens = add("Shape", [q], { start: 0, end: 1 });
@@ -181,11 +205,18 @@ function chunkedQueries(context: OnnxContext, [q, allK, allV, ranges]: readonly 
       inner.node("Less", [keys, last]),
     ]);
     const mask = inner.node("Where", [seen, inner.f32(0), inner.f32(-1e30)]);
-    const perHead = inner.node("Reshape", [
-      raw,
-      inner.node("Concat", [i64([kvHeads, group]), inner.node("Shape", [mask])], { axis: 0 }),
-    ]);
-    return inner.node("Reshape", [inner.node("Add", [perHead, mask]), inner.node("Shape", [raw])]);
+    const split = inner.node("Concat", [i64([kvHeads, group]), inner.node("Shape", [mask])], { axis: 0 });
+    const perHead = inner.node("Reshape", [raw, split]);
+    const masked = inner.node("Add", [perHead, mask]);
+    const sum = relative ? inner.node("Add", [masked, inner.node("Reshape", [biasOf(keys), split])]) : masked;
+    return inner.node("Reshape", [sum, inner.node("Shape", [raw])]);
+  };
+  /** [heads, chunk, keys] */
+  const biasOf = (keys: string) => {
+    const scalar = (x: string) => inner.node("Cast", [inner.node("Squeeze", [x])], { to: "i32" });
+    const queries = inner.node("Range", [scalar(start), scalar(end), inner.i32(1)]);
+    const distances = inner.node("Sub", [keys, inner.node("Unsqueeze", [queries, i64([-1])])]);
+    return inner.node("Gather", [biasByHead!, biasRows(inner, distances, relative!.rows)], { axis: 1 });
   };
 
   /**
@@ -258,12 +289,14 @@ function attentionSamples() {
     ranges: ReturnType<typeof integers>,
     keys: number,
     differentiate?: number[],
+    biasRows?: number,
   ) => ({
     inputs: [
       normal(1, ranges.shape[0], heads * size),
       normal(2, keys, kvHeads * size),
       normal(3, keys, kvHeads * size),
       ranges,
+      ...(biasRows ? [normal(4, biasRows, heads)] : []),
     ],
     attributes: { heads, kvHeads, scale: 1 / Math.sqrt(size) },
     differentiate,
@@ -274,12 +307,15 @@ function attentionSamples() {
     2,
   );
   const everything = integers(Array.from({ length: 18 }, (_, i) => i % 2 ? 11 : 0), 9, 2);
+  const twoRows = integers(Array.from({ length: 20 }, (_, t) => t < 9 ? [0, 9] : [9, 20]).flat(), 20, 2);
   return [
     sample(4, 2, 16, causalRanges(3, 5), 8, [0, 1, 2]),
     sample(2, 2, 16, window, 20, [0, 1, 2]),
     sample(2, 1, 16, everything, 11, [0, 1, 2]),
     sample(4, 2, 64, causalRanges(130, 7, 64), 201),
     sample(3, 1, 32, causalRanges(1), 1),
+    sample(2, 2, 16, twoRows, 20, [0, 1, 2], 7),
+    sample(2, 1, 16, causalRanges(140, 61), 201, undefined, 33),
   ];
 }
 
@@ -288,7 +324,10 @@ function reference(
   inputs: { data: Float32Array | Int32Array; shape: number[] }[],
   { heads, kvHeads, scale }: AttentionAttributes,
 ) {
-  const [q, k, v, ranges] = inputs;
+  const [q, k, v, ranges, bias] = inputs;
+  const reach = bias ? (bias.shape[0] - 1) / 2 : 0;
+  const biasOf = (distance: number, head: number) =>
+    bias ? bias.data[(Math.max(-reach, Math.min(reach, distance)) + reach) * heads + head] : 0;
   const [tokens, width] = q.shape, size = width / heads, kvWidth = size * kvHeads;
   const o = new Float32Array(tokens * width), lse = new Float32Array(tokens * heads);
   for (let t = 0; t < tokens; t++) {
@@ -300,7 +339,7 @@ function reference(
         for (let d = 0; d < size; d++) {
           dot += q.data[t * width + h * size + d] * k.data[j * kvWidth + shared + d];
         }
-        scores.push(dot * scale);
+        scores.push(dot * scale + biasOf(j - t, h));
       }
       const max = Math.max(...scores), sum = scores.reduce((total, s) => total + Math.exp(s - max), 0);
       lse[t * heads + h] = max + Math.log(sum);

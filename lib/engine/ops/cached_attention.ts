@@ -5,18 +5,19 @@ import { cachedAttention as cachedAttentionOnGpu } from "../../../kernels/attent
 import { apply, type Dim, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
-import { attendOnnx, keysFirst } from "./attention.ts";
+import { attendOnnx, biasRows, keysFirst } from "./attention.ts";
 import { integers, normal } from "./sample.ts";
 
 type CachedAttentionAttributes = { heads: number; kvHeads: number; scale: number };
 
 /**
  * Token t sees lo <= i < hi of ranges[t], and itself, which is number hi. Numbers are cached positions; in a prompt's part
- * its own tokens go on counting behind them, from hi of the first one.
+ * its own tokens go on counting behind them, from hi of the first one. With a bias by distance (see attention) there is one
+ * token for every stream, and its number is its position.
  */
 export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
   name: "cachedAttention",
-  infer([q, k, v, cacheK, cacheV, ranges], { heads, kvHeads }) {
+  infer([q, k, v, cacheK, cacheV, ranges, bias], { heads, kvHeads }) {
     const op = "cachedAttention";
     const [tokens, width] = expectType(op, "q", q, "f32", 2) as [string, number];
     const size = width / heads;
@@ -32,6 +33,10 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
     expectType(op, "ranges", ranges, "i32", 2).forEach((n, axis) =>
       expectDim(op, "ranges", n, [tokens, 2][axis])
     );
+    if (bias) {
+      expectDim(op, "bias' columns", expectType(op, "bias", bias, "f32", 2)[1], heads);
+      expectDim(op, "the streams of a cache with a bias", cache[0], tokens);
+    }
     return [q];
   },
   gradient: "none",
@@ -46,6 +51,15 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
     };
     // Outside of the branches, where all layers share it.
     const mask = unseen(context, names[5], positions);
+    if (names[6] !== undefined) {
+      const relative = biasOfStreams(context, names, {
+        ...shape,
+        positions,
+        rows: inputs[6].shape[0] as number,
+      });
+      const past = node("Add", [mask, relative.past]);
+      return [oneForEachStream(context, names, { ...shape, mask: past, own: relative.own })];
+    }
     const isStep = node("Squeeze", [node("Equal", [context.size(tokens), context.size(streams)])]);
     return context.nodes("If", [isStep], 1, {
       then_branch: branch((inner) => oneForEachStream(inner, names, { ...shape, mask })),
@@ -76,6 +90,18 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
       ],
       attributes: { heads: 2, kvHeads: 1, scale: 0.125 },
     },
+    {
+      inputs: [
+        normal(1, 3, 64),
+        normal(2, 3, 32),
+        normal(3, 3, 32),
+        normal(4, 3, 2, 9, 16),
+        normal(5, 3, 2, 9, 16),
+        integers([0, 9, 0, 0, 2, 5], 3, 2),
+        normal(6, 9, 4),
+      ],
+      attributes: { heads: 4, kvHeads: 2, scale: 1 },
+    },
     partSample(140, 9, 5),
     partSample(3, 6, 0),
   ],
@@ -93,21 +119,41 @@ function unseen(context: OnnxContext, ranges: string, positions: Dim): string {
   return node("Unsqueeze", [node("Where", [seen, f32(0), f32(-1e30)]), i64([1, 2])]);
 }
 
+/** The bias of cached positions, [streams, kvHeads, group, positions], and of the tokens themselves, [1, kvHeads, group, 1]. */
+function biasOfStreams(
+  context: OnnxContext,
+  names: readonly string[],
+  { heads, kvHeads, positions, rows }: Shape & { positions: Dim; rows: number },
+) {
+  const { node, i64, i32 } = context, [, , , , , ranges, bias] = names, group = heads / kvHeads;
+  const count = node("Squeeze", [node("Cast", [context.size(positions)], { to: "i32" })]);
+  const all = node("Range", [i32(0), count, i32(1)]);
+  const distances = node("Sub", [all, node("Slice", [ranges, i64([1]), i64([2]), i64([1])])]);
+  const found = node("Gather", [bias, biasRows(context, distances, rows)], { axis: 0 });
+  const byHead = node("Transpose", [found], { perm: { ints: [0, 2, 1] } });
+  return {
+    past: node("Reshape", [byHead, i64([0, kvHeads, group, -1])]),
+    own: node("Reshape", [
+      node("Gather", [bias, i32((rows - 1) / 2)], { axis: 0 }),
+      i64([1, kvHeads, group, 1]),
+    ]),
+  };
+}
+
 function oneForEachStream(
   { node, i64 }: OnnxContext,
   [q, k, v, cacheK, cacheV]: readonly string[],
-  { heads, kvHeads, scale, width, mask }: Shape & { mask: string },
+  { heads, kvHeads, scale, width, mask, own: bias }: Shape & { mask: string; own?: string },
 ): string {
   const size = width / heads;
   const perHead = node("Reshape", [q, i64([-1, kvHeads, heads / kvHeads, size])]);
   const own = (x: string) => node("Reshape", [x, i64([-1, kvHeads, 1, size])]);
   const scaled = { transB: 1, alpha: { float: scale } };
   const past = node("ms.FusedMatMul", [perHead, cacheK], scaled);
-  const all = node(
-    "Concat",
-    [node("Add", [past, mask]), node("ms.FusedMatMul", [perHead, own(k)], scaled)],
-    { axis: 3 },
-  );
+  const self = node("ms.FusedMatMul", [perHead, own(k)], scaled);
+  const all = node("Concat", [node("Add", [past, mask]), bias ? node("Add", [self, bias]) : self], {
+    axis: 3,
+  });
   const p = node("Softmax", [all], { axis: -1 });
   const split = (from: string, to: string) => node("Slice", [p, from, to, i64([3])]);
   const fromPast = node("MatMul", [split(i64([0]), i64([-1])), cacheV]);
@@ -153,7 +199,8 @@ export function cachedAttention(
   k: Value,
   v: Value,
   cache: { k: Value; v: Value; ranges: Value },
-  attributes: CachedAttentionAttributes,
+  { bias, ...attributes }: CachedAttentionAttributes & { bias?: Value },
 ): Value {
-  return apply(cachedAttentionOp, [q, k, v, cache.k, cache.v, cache.ranges], attributes)[0];
+  const inputs = [q, k, v, cache.k, cache.v, cache.ranges];
+  return apply(cachedAttentionOp, bias ? [...inputs, bias] : inputs, attributes)[0];
 }

@@ -1,4 +1,4 @@
-// gatedActivation(gate, up) = act(gate) * up: SwiGLU with silu, GeGLU with gelu (Shazeer 2020).
+// gatedActivation(gate, up) = act(gate) * up: SwiGLU with silu, GeGLU with gelu (Shazeer 2020). ReLU is step(x) * x.
 import {
   gatedActivation as gatedActivationOnGpu,
   gatedActivationGrad as gatedActivationGradOnGpu,
@@ -8,19 +8,21 @@ import type { OnnxContext } from "../onnx/context.ts";
 import { expectSame } from "../shape.ts";
 import { normal } from "./sample.ts";
 
-/** silu; gelu_tanh is Transformers' gelu_pytorch_tanh; gelu is the exact one. */
-export type Activation = "silu" | "gelu_tanh" | "gelu";
+/** silu; gelu_tanh is Transformers' gelu_pytorch_tanh; gelu is the exact one; step is 1 above 0, else 0. */
+export type Activation = "silu" | "gelu_tanh" | "gelu" | "step";
 type GatedAttributes = { kind: Activation };
 
-const kinds: Activation[] = ["silu", "gelu_tanh", "gelu"];
+const kinds: Activation[] = ["silu", "gelu_tanh", "gelu", "step"];
 
-function activation({ node }: OnnxContext, x: string, kind: Activation): string {
+function activation({ node, f32 }: OnnxContext, x: string, kind: Activation): string {
+  if (kind === "step") return node("Cast", [node("Greater", [x, f32(0)])], { to: "f32" });
   if (kind === "silu") return node("ms.QuickGelu", [x], { alpha: { float: 1 } });
   return node("Gelu", [x], { approximate: kind === "gelu" ? "none" : "tanh" });
 }
 
 /** d act / d x. */
 function derivative({ node, f32 }: OnnxContext, x: string, kind: Activation): string {
+  if (kind === "step") return node("Mul", [x, f32(0)]);
   const one = f32(1);
   if (kind === "silu") { // s (1 + x (1 - s))
     const s = node("Sigmoid", [x]);
@@ -65,7 +67,7 @@ export const gatedActivationOp: OpDefinition<GatedAttributes> = {
   samples: kinds.map((kind) => ({
     inputs: [normal(1, 5, 9), normal(2, 5, 9)],
     attributes: { kind },
-    differentiate: [0, 1],
+    differentiate: kind === "step" ? [1] : [0, 1], // whose slope is 0 on either side of the jump
   })),
 };
 
