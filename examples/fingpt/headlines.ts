@@ -3,6 +3,7 @@
 // expects what. A text that only wonders, or that tells a plain fact, is neutral.
 
 import { cities, drawFirm, drawPeople, months } from "../tiny/names.ts";
+import { instructionOf, type SentimentRow } from "./rows.ts";
 import { drawFrom, type Random } from "../tiny/random.ts";
 import { capital } from "../tiny/terms.ts";
 import {
@@ -282,27 +283,20 @@ export function drawHeadline(random: Random, words: Words = "all"): Headline {
   return { text: inStyle(random, source, firm, text), sentiment, source, kind };
 }
 
-/** A row as FinGPT has it: instruction, input, output; with where it is from. */
-export interface SentimentRow {
-  instruction: string;
-  input: string;
-  output: Sentiment;
-  source: Source;
+/** A row as FinGPT has it, and how its headline says what it says. */
+export interface HeadlineRow extends SentimentRow {
   kind: HeadlineKind;
 }
 
-function rowOf({ text, sentiment, source, kind }: Headline): SentimentRow {
-  const what = source === "TFNS" ? "tweet" : "news";
-  const instruction = `What is the sentiment of this ${what}? Please choose an answer from {${
-    sentiments.join("/")
-  }}.`;
+function rowOf({ text, sentiment, source, kind }: Headline): HeadlineRow {
+  const instruction = instructionOf(source === "TFNS" ? "tweet" : "news");
   return { instruction, input: text, output: sentiment, source, kind };
 }
 
 /** `count` different rows, as many of each label. */
-function drawRows(random: Random, count: number, words: Words, taken: Set<string>): SentimentRow[] {
+function drawRows(random: Random, count: number, words: Words, taken: Set<string>): HeadlineRow[] {
   const left = Object.fromEntries(sentiments.map((label, i) => [label, Math.floor((count + i) / 3)]));
-  const rows: SentimentRow[] = [];
+  const rows: HeadlineRow[] = [];
   while (rows.length < count) {
     const headline = drawHeadline(random, words);
     if (left[headline.sentiment] === 0 || taken.has(headline.text)) continue;
@@ -317,9 +311,9 @@ function drawRows(random: Random, count: number, words: Words, taken: Set<string
  * Rows for fine-tuning and for the test, as many of each label. No headline of the test is one of training; where the test
  * moves a figure, it does so with verbs that no training row has.
  */
-export function sentimentRows(
+export function headlineRows(
   options: { train: number; test: number; seed: number },
-): { train: SentimentRow[]; test: SentimentRow[] } {
+): { train: HeadlineRow[]; test: HeadlineRow[] } {
   const random = drawFrom(options.seed), taken = new Set<string>();
   const train = drawRows(random, options.train, "common", taken);
   return { train, test: drawRows(random, options.test, "rare", taken) };

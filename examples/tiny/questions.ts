@@ -164,12 +164,12 @@ export const questionKinds = Object.keys(kinds) as QuestionKind[];
 const heldOutShare = 0.3;
 
 /** Cuts the terms in two: those that training asks about, and those kept for the held-out questions. */
-export function splitTerms(seed: number): { train: Term[]; test: Term[] } {
+export function splitTerms(seed: number, all: readonly Term[] = terms): { train: Term[]; test: Term[] } {
   const cut = (pool: Term[]) => {
     const shuffled = drawFrom(seed).shuffle(pool), count = Math.round(pool.length * heldOutShare);
     return { train: shuffled.slice(count), test: shuffled.slice(0, count) };
   };
-  const risky = cut(terms.filter((term) => term.risk)), other = cut(terms.filter((term) => !term.risk));
+  const risky = cut(all.filter((term) => term.risk)), other = cut(all.filter((term) => !term.risk));
   return { train: [...risky.train, ...other.train], test: [...risky.test, ...other.test] };
 }
 
@@ -187,10 +187,14 @@ function dealer(random: Random, pool: Term[]): NextTerm {
 }
 
 /** `count` rows spread evenly over the kinds; no instruction comes twice and no output is one of `taken`. */
-function drawRows(random: Random, pool: Term[], count: number, taken: ReadonlySet<string>): QuestionRow[] {
+function drawRows(
+  random: Random,
+  pool: Term[],
+  { count, among, taken }: { count: number; among: readonly QuestionKind[]; taken: ReadonlySet<string> },
+): QuestionRow[] {
   const seen = new Set<string>();
-  const rows = Array.from({ length: count }, (_, i) => questionKinds[i % questionKinds.length]);
-  const next = Object.fromEntries(questionKinds.map((kind) => [kind, dealer(random, pool)]));
+  const rows = Array.from({ length: count }, (_, i) => among[i % among.length]);
+  const next = Object.fromEntries(among.map((kind) => [kind, dealer(random, pool)]));
   return random.shuffle(rows.map((kind) => {
     for (let attempt = 0; attempt < 1000; attempt++) {
       const { instruction, input = "", output } = kinds[kind](random, next[kind]);
@@ -208,16 +212,24 @@ function drawRows(random: Random, pool: Term[], count: number, taken: ReadonlySe
  * Questions for fine-tuning and for the test. The test asks about terms that no training question is about, and about
  * other numbers and firms, so that none of its answers is an answer of the training rows.
  *
- * @param options `train` and `test`: numbers of rows; `seed` decides the terms held out and every row
+ * @param options `train` and `test`: numbers of rows; `seed` decides the terms held out and every row; `about` and `among`:
+ *   the terms and the kinds of question, if not all
  */
 export function financeQuestions(
-  options: { train: number; test: number; seed: number },
+  options: {
+    train: number;
+    test: number;
+    seed: number;
+    about?: readonly Term[];
+    among?: readonly QuestionKind[];
+  },
 ): { train: QuestionRow[]; test: QuestionRow[] } {
-  const pools = splitTerms(options.seed);
-  const random = drawFrom(options.seed + 1);
-  const train = drawRows(random, pools.train, options.train, new Set());
-  const answers = new Set(train.map((row) => row.output));
-  return { train, test: drawRows(random, pools.test, options.test, answers) };
+  const { seed, among = questionKinds } = options;
+  const pools = splitTerms(seed, options.about);
+  const random = drawFrom(seed + 1);
+  const train = drawRows(random, pools.train, { count: options.train, among, taken: new Set() });
+  const taken = new Set(train.map((row) => row.output));
+  return { train, test: drawRows(random, pools.test, { count: options.test, among, taken }) };
 }
 
 /** The same questions with the answers dealt out at random: what a model learns from them is the style alone. */
