@@ -45,7 +45,7 @@ export function funnelChart(stages: readonly FunnelStage[], options: ChartOption
     before,
     label: `${after.toLocaleString("en-US")}  (${start === 0 ? 0 : shareOf(after / start)} %)`,
   }));
-  const names = JSON.stringify(bars.map(({ step }, i) => i === 0 ? step : `${i}  ${step}`));
+  const names = JSON.stringify(bars.map(({ step }) => step));
   const y = {
     field: "place",
     type: "ordinal",
@@ -58,7 +58,7 @@ export function funnelChart(stages: readonly FunnelStage[], options: ChartOption
     title: "Rows",
     stack: null,
     scale: { domain: [0, Math.max(1, start) * 1.12], nice: false },
-    axis: { tickCount: 5 },
+    axis: { tickCount: 5, grid: false },
   };
   const color = {
     field: "part",

@@ -82,7 +82,7 @@ export function redditSteps(options: RedditOptions = {}): CurationStep[] {
       (row) => spokenKinds(textIn(row, "answer")).length >= spoken || `fewer than ${spoken} kinds`,
     ),
     step("no profanity", (row) => !isProfane(textIn(row, "answer")) || "profanity"),
-    step(`${least} to ${most} characters`, (row) => {
+    step(`of ${least} to ${most} characters`, (row) => {
       const length = [...textIn(row, "answer")].length;
       return length < least ? "too short" : length > most ? "too long" : true;
     }),
