@@ -48,7 +48,13 @@ export function evaluationChart(
   };
   const yOffset = { field: "model", sort: models };
   const axis = { tickCount: 5, grid: true };
-  const x = { type: "quantitative", title: "% of the best possible", scale: { zero: true }, axis };
+  const x = {
+    type: "quantitative",
+    title: "% of the best possible",
+    stack: null,
+    scale: { zero: true },
+    axis,
+  };
   const percent = Math.round(1000 * confidence) / 10;
   const subtitle = options.subtitle ??
     `${rows.toLocaleString("en-US")} rows; whiskers: ${percent} % intervals`;

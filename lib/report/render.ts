@@ -116,7 +116,10 @@ function contentOf(
   return ending === "svg" ? renderSVG(spec) : renderPNG(spec, options);
 }
 
-type TextWidth = (item: { fontSize?: number; fontWeight?: string | number }, text: unknown) => number;
+type TextWidth = (
+  item: { fontSize?: number; fontWeight?: string | number; limit?: number },
+  text: unknown,
+) => number;
 
 /** Vega exports this, and its types leave it out. */
 interface TextMetrics {
@@ -133,7 +136,8 @@ function textWidth(item: Parameters<TextWidth>[0], text: unknown): number {
     else ems += /[A-Z]/.test(letter) ? 0.65 : 0.57;
   }
   const bold = item.fontWeight === "bold" || Number(item.fontWeight) >= 600;
-  return ems * (item.fontSize ?? 11) * (bold ? 1.06 : 1);
+  const width = ems * (item.fontSize ?? 11) * (bold ? 1.06 : 1);
+  return item.limit ? Math.min(width, item.limit) : width;
 }
 
 let resvg: Promise<Resvg> | undefined;

@@ -10,6 +10,8 @@ export interface RunChartOptions extends ChartOptions {
    * and more the longer the run is, so that the line follows about a thirtieth of it.
    */
   smoothing?: number;
+  /** Small pictures beside one another: 1, in full width, or 2. Default: 2. */
+  columns?: 1 | 2;
 }
 
 /** A point of a curve; null where the number was not finite. */
@@ -58,20 +60,20 @@ export async function plotRun(
   options: RunChartOptions = {},
 ): Promise<ChartSpec> {
   const entries = typeof log === "string" ? await readRunLog(log) : log;
-  const { width = 560, height = 320, smoothing } = options;
+  const { width = 560, height = 320, smoothing, columns = 2 } = options;
   if (smoothing !== undefined && !(smoothing >= 0 && smoothing < 1)) {
     throw new UserError(`smoothing is ${smoothing}; it must be at least 0 and below 1.`);
   }
   const curve = (kind: LogEntry["kind"], field: string, series: string = field, unit = 1) =>
     pointsOf(entries, kind, field, series, unit);
   const loss = [curve("step", "loss", "training"), curve("evaluation", "loss", "validation")];
-  const small: Panel[] = [
+  const further: Panel[] = [
     { title: "Learning rate", curves: [curve("step", "learningRate")], format: ".1~e", exact: true },
     { title: "Gradient norm", curves: [curve("step", "gradNorm")] },
     { title: "Tokens per second", curves: [curve("step", "tokensPerSecond")], format: "~s" },
     { title: "Memory (GB)", curves: [curve("step", "memory", "memory", 1e9)], exact: true },
   ];
-  const panels = [{ title: "Loss (nats per token)", curves: loss }, ...small].map((panel) => ({
+  const panels = [{ title: "Loss (nats per token)", curves: loss }, ...further].map((panel) => ({
     ...panel,
     curves: panel.curves.filter((points) => points.length > 0),
   })).filter(({ curves }) => curves.length > 0);
@@ -88,8 +90,8 @@ export async function plotRun(
     layer: layersOf(panel, { weight, resumes, domain: domainOf(panels) }),
   });
   const [first, ...others] = panels;
-  const half = { width: (width - 90) / 2, height: height * 0.4 };
-  const rows = others.flatMap((_, i) => i % 2 === 0 ? [others.slice(i, i + 2)] : []);
+  const small = { width: columns === 1 ? width : (width - 90) / 2, height: height * 0.4 };
+  const rows = others.flatMap((_, i) => i % columns === 0 ? [others.slice(i, i + columns)] : []);
   const notes = [
     options.subtitle,
     weight > 0 ? `thick: smoothed by ${Number(weight.toFixed(3))}` : "",
@@ -99,7 +101,7 @@ export async function plotRun(
   return chart("Run", { ...options, subtitle: notes.filter(Boolean).join("; ") }, {
     vconcat: [
       draw(first, { width, height }),
-      ...rows.map((row) => ({ hconcat: row.map((panel) => draw(panel, half)) })),
+      ...rows.map((row) => ({ hconcat: row.map((panel) => draw(panel, small)) })),
     ],
     spacing: 28,
     resolve: { legend: { color: "independent" } },
