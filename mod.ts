@@ -242,6 +242,7 @@ export { byExactMatch } from "./lib/evaluate/scores/exact_match.ts";
 export { byJSON } from "./lib/evaluate/scores/json.ts";
 export { byLabels } from "./lib/evaluate/scores/labels.ts";
 export { byRouge } from "./lib/evaluate/scores/rouge.ts";
+export { report, type ReportOptions } from "./lib/report/report.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export { confusionChart } from "./lib/report/confusion_chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";
