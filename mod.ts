@@ -160,9 +160,25 @@ export {
   residentBytes,
 } from "./lib/models/memory.ts";
 export { loadAdapter, type LoadAdapterOptions, saveAdapter, type SaveAdapterOptions } from "./lib/peft.ts";
-export type { Adapter, DenseWeight, LoRAConfig, Model, NF4Weight, Weight } from "./lib/models/model.ts";
+export type {
+  Adapter,
+  BiasTraining,
+  DenseWeight,
+  LoRAConfig,
+  LoRAStart,
+  Model,
+  NF4Weight,
+  Weight,
+} from "./lib/models/model.ts";
 export { dequantizeNF4, type NF4Data, quantizeNF4, type QuantizeOptions } from "./lib/quantize/quantize.ts";
-export { attachLoRA, countTrainable, type LoRAOptions, trainableSummary, useAdapter } from "./lib/lora.ts";
+export {
+  attachLoRA,
+  countTrainable,
+  type LoRAOptions,
+  type PlainLoRAOptions,
+  trainableSummary,
+  useAdapter,
+} from "./lib/lora.ts";
 export { adamW, type AdamWOptions, type Optimizer } from "./lib/train/adamw.ts";
 export {
   constantSchedule,

@@ -1,10 +1,20 @@
 // LoRA (Hu et al. 2021) with PEFT's meaning: which modules get an adapter, how its matrices start, what is trainable.
 import { checkModel } from "./arguments.ts";
-import { lowbias32 } from "./engine/ops/dropout.ts";
 import type { Tensor } from "./engine/tensor.ts";
 import { UserError } from "./errors.ts";
+import { rowLengths } from "./lora/dora.ts";
+import { adapterShapes, trainedBiases } from "./lora/shapes.ts";
+import { changedStart, changesBase, plainStart } from "./lora/starts.ts";
 import { countParameters, defaultTargets, loraShapes, type ModelConfig } from "./models/config.ts";
-import { activeAdapter, type Adapter, type LoRAConfig, type Model } from "./models/model.ts";
+import {
+  activeAdapter,
+  type Adapter,
+  type BiasTraining,
+  type LoRAConfig,
+  type LoRAStart,
+  type Model,
+} from "./models/model.ts";
+import { weightValues } from "./quantize/model.ts";
 
 /** Options of {@linkcode attachLoRA}, by PEFT's names. */
 export interface LoRAOptions {
@@ -18,6 +28,17 @@ export interface LoRAOptions {
   targetModules?: readonly string[] | "all-linear";
   /** Rank-stabilised scaling, alpha / sqrt(r) (Kalajdzievski 2023); default false. */
   useRslora?: boolean;
+  /** Train biases of the base too: "all", or "lora_only" for those of the adapted layers; default "none". */
+  bias?: BiasTraining;
+  /** DoRA (Liu et al. 2024): every output's magnitude is trained apart from its direction; default false. */
+  useDora?: boolean;
+  /**
+   * How the matrices start; default true: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero. "gaussian": A normal
+   * with deviation 1 / r. "pissa" (Meng et al. 2024) and "loftq" (Li et al. 2023, NF4): out of the base's unquantised weights.
+   */
+  initLoraWeights?: LoRAStart;
+  /** Rounds of LoftQ; default 1, as PEFT's. */
+  loftqIter?: number;
   /** The adapter's name among several; default "default". */
   name?: string;
   /** Seed of A's random start; default 0. */
@@ -26,13 +47,28 @@ export interface LoRAOptions {
   quiet?: boolean;
 }
 
+/** Options for which nothing of the base has to be read. */
+export interface PlainLoRAOptions extends LoRAOptions {
+  /** Only "none". */
+  bias?: "none";
+  /** Only false. */
+  useDora?: false;
+  /** Only what leaves the base alone. */
+  initLoraWeights?: true | "gaussian";
+}
+
 /**
- * Adds a LoRA adapter and makes it the active one. The base is shared with the model passed in, not copied; A starts
- * uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5), as PEFT), B at zero, so that the model answers as before.
+ * Adds a LoRA adapter and makes it the active one. The base is shared with the model passed in, not copied, and B starts at
+ * zero, so that the model answers as before.
+ *
+ * With trained biases, DoRA, PiSSA or LoftQ the base's weights are read first: then `await` it. PiSSA and LoftQ give the model
+ * adapted layers of its own (what PiSSA leaves of them, or NF4); the model passed in keeps the old ones, and the new one takes
+ * no other adapter. Both decompose every adapted weight, seconds to half a minute each where it has 1,000 to 4,000 rows.
  *
  * Prints the trainable and the total parameters, as PEFT does.
  *
- * @throws UserError for rank 0, an unknown target module, a name that is taken, or numbers out of range
+ * @throws UserError for rank 0, an unknown target module, a name that is taken, numbers out of range, PiSSA or LoftQ on
+ *   quantised weights, or bias "all" on a T5
  *
  * @example
  * ```ts
@@ -40,24 +76,65 @@ export interface LoRAOptions {
  * const base = await loadModel("tests/reference/llama_tied/model");
  * const model = attachLoRA(base, { r: 4, alpha: 8, targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"] });
  * // trainable params: 3,584 || all params: 85,312 || trainable%: 4.2011
+ * const dora = await attachLoRA(base, { r: 4, alpha: 8, useDora: true });
  * ```
  */
-export function attachLoRA(model: Model, options: LoRAOptions = {}): Model {
+export function attachLoRA(model: Model, options?: PlainLoRAOptions): Model;
+/** With trained biases, DoRA, PiSSA or LoftQ. */
+export function attachLoRA(model: Model, options: LoRAOptions): Promise<Model>;
+export function attachLoRA(model: Model, options: LoRAOptions = {}): Model | Promise<Model> {
   checkModel("attachLoRA", model);
   const { name = "default", seed = 0, quiet = false } = options;
-  refuseTakenName(model, name);
+  refuseAnother(model, name);
   const config = checkedConfig(model.config, options);
-  const parameters = new Map<string, Tensor>();
-  for (const [matrix, shape] of loraShapes(model.config, config)) {
-    const start = matrix.includes("lora_A")
-      ? kaimingUniform(shape, lowbias32(seed) ^ hash(matrix))
-      : new Float32Array(shape[0] * shape[1]);
-    parameters.set(matrix, model.device.upload(start, shape, "f32"));
+  const done = (adapted: Model) => {
+    if (!quiet) console.log(trainableSummary(adapted));
+    return adapted;
+  };
+  if (changesBase(config)) {
+    refuseBeside(model, config);
+    return changedStart(model, config)
+      .then((start) => readAdapter(start.model, name, config, start.values)).then(done);
   }
-  const adapted = withAdapter(model, { name, config, parameters });
-  if (!quiet) console.log(trainableSummary(adapted));
-  return adapted;
+  const values = plainStart(model, config, seed);
+  if (config.bias !== "none" || config.useDora) return readAdapter(model, name, config, values).then(done);
+  return done(withAdapter(model, { name, config, parameters: uploaded(model, config, values) }));
 }
+
+/**
+ * The model with an adapter of which the matrices are at hand; magnitudes and biases that are not begin as the base has them.
+ */
+export async function readAdapter(
+  model: Model,
+  name: string,
+  config: LoRAConfig,
+  given: ReadonlyMap<string, Float32Array>,
+): Promise<Model> {
+  const { device, weights } = model, values = new Map<string, Float32Array>();
+  for (const [own, base] of trainedBiases(model.config, config)) {
+    values.set(own, (await weightValues(device, weights.get(base)!)).slice());
+  }
+  let constants: Map<string, Tensor> | undefined;
+  if (config.useDora) {
+    const { magnitudes, squares } = await rowLengths(model, config, given);
+    for (const [own, lengths] of magnitudes) values.set(own, lengths);
+    constants = new Map([...squares].map(([own, data]) => [own, device.upload(data, [data.length], "f32")]));
+  }
+  for (const [own, data] of given) values.set(own, data);
+  return withAdapter(model, { name, config, parameters: uploaded(model, config, values), constants });
+}
+
+const uploaded = (
+  { config, device }: Model,
+  lora: LoRAConfig,
+  values: ReadonlyMap<string, Float32Array>,
+): Map<string, Tensor> =>
+  new Map(
+    [...adapterShapes(config, lora)].map(([name, shape]) => [
+      name,
+      device.upload(values.get(name)!, shape, "f32"),
+    ]),
+  );
 
 /** Options made whole and checked against the model. */
 export function checkedConfig(config: ModelConfig, options: LoRAOptions): LoRAConfig {
@@ -80,13 +157,63 @@ export function checkedConfig(config: ModelConfig, options: LoRAOptions): LoRACo
     dropout,
     targetModules: targetModules === "all-linear" ? [...modules] : [...targetModules],
     useRslora,
+    ...checkedVariant(config, options),
   };
 }
 
-export function refuseTakenName({ adapters }: Model, name: string): void {
+const starts: readonly unknown[] = [true, "gaussian", "pissa", "loftq"] satisfies LoRAStart[];
+const biases: readonly unknown[] = ["none", "all", "lora_only"] satisfies BiasTraining[];
+
+/** What goes beyond plain LoRA. */
+function checkedVariant(
+  config: ModelConfig,
+  { bias = "none", useDora = false, initLoraWeights = true, loftqIter }: LoRAOptions,
+) {
+  if (!biases.includes(bias)) {
+    throw new UserError(`LoRA's bias is ${JSON.stringify(bias)}; it is "none", "all" or "lora_only".`);
+  }
+  if (bias === "all" && config.encoderDecoder) {
+    throw new UserError(
+      "bias: \"all\" would train T5's tables of relative positions, which PEFT counts as biases; that is not supported. T5's " +
+        'layers have no biases: leave it at "none".',
+    );
+  }
+  if (!starts.includes(initLoraWeights)) {
+    throw new UserError(
+      `initLoraWeights ${JSON.stringify(initLoraWeights)} is not supported; it is ${
+        starts.map((start) => JSON.stringify(start)).join(", ")
+      }.`,
+    );
+  }
+  if (initLoraWeights !== "loftq") return { bias, useDora, initLoraWeights };
+  if (loftqIter !== undefined && !(Number.isInteger(loftqIter) && loftqIter > 0)) {
+    throw new UserError(`loftqIter is ${loftqIter}; it must be a whole number from 1 on.`);
+  }
+  return { bias, useDora, initLoraWeights, loftqIter: loftqIter ?? 1 };
+}
+
+/** A name that is taken, or a base that belongs to another adapter. */
+export function refuseAnother({ adapters }: Model, name: string): void {
   if (adapters.has(name)) {
     throw new UserError(`The model already has an adapter "${name}"; choose another name.`);
   }
+  for (const { name, config } of adapters.values()) if (changesBase(config)) throw ownBase(name, config);
+}
+
+const ownBase = (name: string, { initLoraWeights }: LoRAConfig): UserError =>
+  new UserError(
+    `The adapter "${name}" (${initLoraWeights}) has changed the base's weights, which go with no other adapter and do not ` +
+      "answer as the base did: for those use the model that the adapter was attached to.",
+  );
+
+/** Adapters that are there already would get another base. */
+export function refuseBeside({ adapters }: Model, { initLoraWeights }: LoRAConfig): void {
+  if (adapters.size === 0) return;
+  throw new UserError(
+    `initLoraWeights "${initLoraWeights}" changes the base's weights, which the adapter "${
+      [...adapters.keys()][0]
+    }" shares: attach it to a model without adapters.`,
+  );
 }
 
 /** The model with one more adapter, which becomes the active one. */
@@ -96,6 +223,8 @@ export function withAdapter(model: Model, adapter: Adapter): Model {
 
 /**
  * The same model with another adapter in use, or with none: the base answers as before it was tuned.
+ *
+ * @throws UserError for an unknown name, or when PiSSA or LoftQ has changed the base
  *
  * @example
  * ```ts
@@ -110,6 +239,9 @@ export function useAdapter(model: Model, name: string | undefined): Model {
     const known = [...model.adapters.keys()].join(", ") || "none";
     throw new UserError(`The model has no adapter "${name}"; it has: ${known}.`);
   }
+  for (const other of model.adapters.values()) {
+    if (other.name !== name && changesBase(other.config)) throw ownBase(other.name, other.config);
+  }
   return { ...model, active: name };
 }
 
@@ -119,9 +251,13 @@ export function countTrainable(model: Model): { trainable: number; total: number
     (untiedBeyondConfig(model) ? model.config.vocabSize * model.config.hiddenSize : 0);
   const adapter = activeAdapter(model);
   if (!adapter) return { trainable: base, total: base };
-  let trainable = 0;
-  for (const { shape } of adapter.parameters.values()) trainable += shape[0] * shape[1];
-  return { trainable, total: base + trainable };
+  let trainable = 0, shared = 0; // trained biases are the base's own, counted once
+  for (const [name, { shape }] of adapter.parameters) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    trainable += size;
+    if (!name.includes(".lora_")) shared += size;
+  }
+  return { trainable, total: base + trainable - shared };
 }
 
 const untiedBeyondConfig = (model: Model) =>
@@ -134,19 +270,4 @@ export function trainableSummary(model: Model): string {
   return `trainable params: ${count(trainable)} || all params: ${count(total)} || trainable%: ${
     (100 * trainable / total).toFixed(4)
   }`;
-}
-
-function hash(text: string): number {
-  let state = 0;
-  for (let i = 0; i < text.length; i++) state = lowbias32(state + text.charCodeAt(i));
-  return state;
-}
-
-/** Uniform in +-1/sqrt(in): torch's kaiming_uniform_ with a = sqrt(5). */
-function kaimingUniform([rows, width]: readonly number[], seed: number): Float32Array {
-  const bound = 1 / Math.sqrt(width);
-  return Float32Array.from({ length: rows * width }, (_, i) => {
-    const random = lowbias32(lowbias32(seed >>> 0) + Math.imul(i, 0x9e3779b9)) / 2 ** 32;
-    return (2 * random - 1) * bound;
-  });
 }

@@ -13,8 +13,9 @@ import {
   writeSafetensors,
 } from "./formats/safetensors.ts";
 import { type HubOptions, modelSource } from "./hub/model.ts";
-import { refuseTakenName, withAdapter } from "./lora.ts";
-import { loraShapes } from "./models/config.ts";
+import { readAdapter, refuseAnother, refuseBeside } from "./lora.ts";
+import { adapterShapes } from "./lora/shapes.ts";
+import { changedStart, changesBase } from "./lora/starts.ts";
 import { activeAdapter, type Adapter, type Model } from "./models/model.ts";
 import { adapterConfigText, parseAdapterConfig } from "./peft_config.ts";
 import { readOptionalJson } from "./text/files.ts";
@@ -105,7 +106,8 @@ export interface LoadAdapterOptions extends HubOptions {
  * passed in. Training goes on from it like from {@linkcode attachLoRA}'s.
  *
  * All of PEFT's ways to choose linear layers are understood (names, "all-linear", a regular expression, exclude_modules,
- * layers_to_transform) and rsLoRA. Whatever else a configuration asks for is refused by name.
+ * layers_to_transform), rsLoRA, DoRA and trained biases. An adapter that began as PiSSA or LoftQ changes the base again as it
+ * did then (its file must not be quantised), as PEFT does. Whatever else a configuration asks for is refused by name.
  *
  * @param model the base that the adapter was made for, quantised or not
  * @param source folder with adapter_config.json and adapter_model.safetensors (f32, f16 or bf16; held as f32), or
@@ -129,19 +131,17 @@ export async function loadAdapter(
 ): Promise<Model> {
   checkModel("loadAdapter", model);
   checkName("loadAdapter", "a folder or an adapter's name on the Hub", source);
-  refuseTakenName(model, name);
+  refuseAnother(model, name);
   const { folder, fetch } = await modelSource(source, options);
   await fetch("adapter");
   const path = join(folder, CONFIG);
   const json = await readOptionalJson(path);
   if (!json) throw new UserError(`${path} is missing: ${folder} is no folder of a PEFT adapter.`);
   const config = parseAdapterConfig(json, model.config, path);
-  const shapes = loraShapes(model.config, config);
-  const values = await readMatrices(join(folder, WEIGHTS), shapes);
-  const parameters = new Map(
-    [...shapes].map(([name, shape]) => [name, model.device.upload(values.get(name)!, shape, "f32")]),
-  );
-  return withAdapter(model, { name, config, parameters });
+  if (changesBase(config)) refuseBeside(model, config);
+  const values = await readMatrices(join(folder, WEIGHTS), adapterShapes(model.config, config));
+  const base = changesBase(config) ? (await changedStart(model, config)).model : model;
+  return await readAdapter(base, name, config, values);
 }
 
 async function readMatrices(path: string, shapes: Map<string, number[]>): Promise<Map<string, Float32Array>> {
@@ -161,7 +161,7 @@ function checkMatrices(path: string, { tensors }: SafetensorsFile, shapes: Map<s
     const expected = shapes.get(name);
     if (!expected) {
       throw new UserError(
-        `${path} holds ${name}, which is no LoRA matrix that this model and ${CONFIG} call for.`,
+        `${path} holds ${name}, which is no tensor of an adapter that this model and ${CONFIG} call for.`,
       );
     }
     if (shape.join() !== expected.join()) {

@@ -3,7 +3,7 @@
 import { UserError } from "./errors.ts";
 import { checkedConfig } from "./lora.ts";
 import { linearModules, type ModelConfig } from "./models/config.ts";
-import type { LoRAConfig, Model } from "./models/model.ts";
+import type { BiasTraining, LoRAConfig, Model } from "./models/model.ts";
 import { fullMatcher } from "./python_regex.ts";
 import type { JsonObject } from "./text/files.ts";
 
@@ -15,7 +15,9 @@ const READ = [
   "lora_alpha",
   "lora_dropout",
   "use_rslora",
+  "use_dora",
   "bias",
+  "loftq_config",
   "init_lora_weights",
   "target_modules",
   "exclude_modules",
@@ -39,7 +41,6 @@ const HARMLESS = [
 
 /** What people know the other fields by. */
 const MEANINGS: Readonly<Record<string, string>> = {
-  use_dora: "DoRA",
   modules_to_save: "whole modules trained beside LoRA",
   rank_pattern: "ranks that differ from module to module",
   alpha_pattern: "alphas that differ from module to module",
@@ -48,7 +49,6 @@ const MEANINGS: Readonly<Record<string, string>> = {
   layer_replication: "layers used more than once",
   target_parameters: "LoRA on parameters that are no linear layer's",
   megatron_config: "Megatron's parallel layers",
-  loftq_config: "LoftQ's changed base weights",
   use_qalora: "QA-LoRA",
   alora_invocation_tokens: "activated LoRA",
 };
@@ -69,8 +69,11 @@ export function parseAdapterConfig(json: JsonObject, model: ModelConfig, where: 
     const meaning = MEANINGS[name] ? ` (${MEANINGS[name]})` : "";
     throw fail(`${name}${meaning} is not supported, and without it the adapter would answer wrongly.`);
   }
-  const useRslora = json.use_rslora ?? false;
-  if (typeof useRslora !== "boolean") throw fail("use_rslora must be true or false.");
+  const flag = (name: string) => {
+    const value = json[name] ?? false;
+    if (typeof value === "boolean") return value;
+    throw fail(`${name} must be true or false.`);
+  };
   const number = (name: string, absent: number) => {
     const value = json[name] ?? absent;
     if (typeof value === "number") return value;
@@ -80,7 +83,10 @@ export function parseAdapterConfig(json: JsonObject, model: ModelConfig, where: 
     r: number("r", 8),
     alpha: number("lora_alpha", 8),
     dropout: number("lora_dropout", 0),
-    useRslora,
+    useRslora: flag("use_rslora"),
+    useDora: flag("use_dora"),
+    bias: (json.bias ?? "none") as BiasTraining,
+    ...startOf(json, fail),
     targetModules: targetModules(json, model, fail),
   };
   try {
@@ -101,25 +107,38 @@ function isNothing(value: unknown): boolean {
 const taskOf = ({ encoderDecoder }: ModelConfig): string => encoderDecoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM";
 
 function checkKind(json: JsonObject, expected: string, fail: Fail): void {
-  const { peft_type: type, task_type: task = null, bias = "none", init_lora_weights: start = true } = json;
+  const { peft_type: type, task_type: task = null } = json;
   if (type !== "LORA") {
     throw fail(`peft_type is ${JSON.stringify(type) ?? "missing"}; only "LORA" is supported.`);
   }
   if (task !== null && task !== expected) {
     throw fail(`task_type is ${JSON.stringify(task)}: the adapter is for another kind of model.`);
   }
-  if (bias !== "none") {
-    throw fail(`bias is ${JSON.stringify(bias)} (trained biases); only "none" is supported.`);
+}
+
+/** Starts that leave the base as it is count no more once an adapter is loaded. */
+function startOf(
+  { init_lora_weights: start = true, loftq_config: loftq }: JsonObject,
+  fail: Fail,
+): Pick<LoRAConfig, "initLoraWeights" | "loftqIter"> {
+  if (typeof start === "boolean" || start === null) return { initLoraWeights: true };
+  if (start === "gaussian") return { initLoraWeights: "gaussian" };
+  if (start === "orthogonal" || start === "eva") return { initLoraWeights: true };
+  if (start === "pissa") return { initLoraWeights: "pissa" };
+  if (start === "loftq") {
+    const { loftq_bits: bits = 4, loftq_iter: rounds = 1 } = (loftq ?? {}) as JsonObject;
+    if (bits !== 4) {
+      throw fail(`loftq_config asks for ${JSON.stringify(bits)} bits; only 4 (NF4) is supported.`);
+    }
+    return { initLoraWeights: "loftq", loftqIter: rounds as number };
   }
-  // PiSSA, OLoRA, LoftQ and their like change the base weights before training: the adapter fits only the changed base.
-  if (typeof start !== "boolean" && ![null, "gaussian", "orthogonal", "eva"].includes(start as string)) {
-    throw fail(
-      `init_lora_weights is ${
-        JSON.stringify(start)
-      }, which starts from changed base weights: convert the adapter ` +
-        "to plain LoRA with PEFT (save_pretrained with path_initial_model_for_weight_conversion).",
-    );
-  }
+  // Their changes to the base cannot be done again: OLoRA's and CorDA's are not known here, pissa_niter draws at random.
+  throw fail(
+    `init_lora_weights is ${
+      JSON.stringify(start)
+    }, which starts from changed base weights: convert the adapter to ` +
+      "plain LoRA with PEFT (save_pretrained with path_initial_model_for_weight_conversion).",
+  );
 }
 
 /** The modules that PEFT would adapt (check_target_module_exists): as in the file where that says it all, else every name. */
@@ -196,17 +215,18 @@ function layerMatcher(json: JsonObject, model: ModelConfig, fail: Fail): (module
 
 /** The text of adapter_config.json, with the fields that every version of PEFT with rsLoRA (0.7 and later) knows. */
 export function adapterConfigText(
-  { r, alpha, dropout, targetModules, useRslora }: LoRAConfig,
+  lora: LoRAConfig,
   { name, config }: Pick<Model, "name" | "config">,
 ): string {
+  const { r, alpha, dropout, targetModules, useRslora, useDora, bias, initLoraWeights, loftqIter } = lora;
   const fields = {
     alpha_pattern: {},
     auto_mapping: null,
     base_model_name_or_path: name,
-    bias: "none",
+    bias,
     fan_in_fan_out: false,
     inference_mode: true,
-    init_lora_weights: true,
+    init_lora_weights: initLoraWeights,
     layers_pattern: null,
     layers_to_transform: null,
     loftq_config: {},
@@ -222,6 +242,9 @@ export function adapterConfigText(
     target_modules: [...targetModules].sort(),
     task_type: taskOf(config),
     use_rslora: useRslora,
+    // Only where they count: older versions of PEFT do not know them.
+    ...(useDora ? { use_dora: true } : {}),
+    ...(initLoraWeights === "loftq" ? { loftq_config: { loftq_bits: 4, loftq_iter: loftqIter } } : {}),
   };
   return JSON.stringify(fields, null, 2) + "\n";
 }

@@ -1,6 +1,7 @@
 // The loop of generation over a batch of streams: prompts once, then a token of every stream at a time. Tokens are picked on
 // the device and fed on without a readback; on a GPU several steps' tokens come back together.
 import type { Tensor } from "../engine/tensor.ts";
+import { withReadyMagnitudes } from "../lora/dora.ts";
 import type { Model } from "../models/model.ts";
 import { createBatch } from "./batch.ts";
 import type { Slot } from "./cache.ts";
@@ -30,13 +31,14 @@ const stepsPerReadback = { webgpu: 8, cpu: 1 };
 
 /** Yields the next tokens of all streams, step by step; the caller stops when it has enough. */
 export async function* decode(
-  model: Model,
+  trained: Model,
   prompts: readonly (readonly number[])[],
   settings: DecodeSettings,
 ): AsyncGenerator<Int32Array> {
-  const { device } = model, { maxNewTokens } = settings;
+  const { device } = trained, { maxNewTokens } = settings;
   const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
-  checkGenerationMemory(model, prompts.length, longest);
+  checkGenerationMemory(trained, prompts.length, longest);
+  const { model, free } = await withReadyMagnitudes(trained);
   const open = model.config.encoderDecoder ? openT5Streams : openStreams;
   const streams = await open(model, prompts, maxNewTokens), { begun } = streams;
   const length = Math.max(...begun.map(({ length }) => length)) + maxNewTokens;
@@ -60,6 +62,7 @@ export async function* decode(
     device.free(...pending);
     picker.free();
     streams.free();
+    free();
   }
 }
 

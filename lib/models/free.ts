@@ -61,7 +61,7 @@ export function removeAdapter(model: Model, name: string): Model {
   return { ...model, adapters, active: model.active === name ? undefined : model.active };
 }
 
-function freeAdapter({ device }: Model, { parameters }: Adapter): void {
-  device.free(...parameters.values());
+function freeAdapter({ device }: Model, { parameters, constants }: Adapter): void {
+  device.free(...parameters.values(), ...constants?.values() ?? []);
   (parameters as Map<string, unknown>).clear();
 }

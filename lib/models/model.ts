@@ -45,16 +45,36 @@ export interface LoRAConfig {
   readonly targetModules: readonly string[];
   /** Rank-stabilised scaling. */
   readonly useRslora: boolean;
+  /** Which biases of the base are trained too. */
+  readonly bias: BiasTraining;
+  /** Weight-decomposed: every output has a trained magnitude. */
+  readonly useDora: boolean;
+  /** How the matrices started. */
+  readonly initLoraWeights: LoRAStart;
+  /** LoftQ's rounds of quantising and decomposing. */
+  readonly loftqIter?: number;
 }
 
-/** One LoRA adapter: its matrices are f32 tensors, named as in PEFT's files. */
+/** PEFT's bias: none, all of the model, or those of the adapted layers. */
+export type BiasTraining = "none" | "all" | "lora_only";
+
+/**
+ * PEFT's init_lora_weights: true (A uniform, B zero), "gaussian" (A normal with deviation 1 / r, B zero), "pissa" (the
+ * weight's largest singular directions, which leave the base) or "loftq" (the base becomes NF4, the adapter starts with what
+ * that loses).
+ */
+export type LoRAStart = true | "gaussian" | "pissa" | "loftq";
+
+/** One LoRA adapter: its tensors are f32, named as in PEFT's files. */
 export interface Adapter {
   /** Its name among several. */
   readonly name: string;
   /** Its settings. */
   readonly config: LoRAConfig;
-  /** A [r, in] and B [out, r] of every target module. */
+  /** What is trained: A [r, in] and B [out, r] of every target module; with DoRA its magnitudes [out]; biases. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** What comes along and stays: for DoRA the squared lengths of the rows of the base's weights, [out]. */
+  readonly constants?: ReadonlyMap<string, Tensor>;
 }
 
 /** A language model on a device. Functions that change a model return a new one which shares the weights. */

@@ -1,10 +1,13 @@
 // Between a model's tensors and the symbolic values of a graph: which inputs a layer has, and what a linear layer does.
 import type { Type, Value } from "../engine/graph.ts";
+import { add } from "../engine/ops/add.ts";
 import { addBias } from "../engine/ops/add_bias.ts";
+import { doraScale } from "../engine/ops/dora_scale.ts";
 import { dropout } from "../engine/ops/dropout.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { matmulNF4 } from "../engine/ops/matmul_nf4.ts";
 import { nestedAbsmax } from "../engine/ops/nested_absmax.ts";
+import { scaleColumns } from "../engine/ops/scale_columns.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { activeAdapter, type LoRAConfig, type Model, type Weight } from "./model.ts";
 
@@ -30,8 +33,9 @@ export function tensorsUnder(model: Model, prefix: string): Record<string, Tenso
     if (!name.startsWith(prefix)) continue;
     for (const [input, tensor] of weightTensors(name.slice(prefix.length), weight)) found[input] = tensor;
   }
-  const adapterPrefix = `base_model.model.${prefix}`;
-  for (const [name, tensor] of activeAdapter(model)?.parameters ?? []) {
+  // A bias that the adapter has trained stands in for the base's.
+  const adapterPrefix = `base_model.model.${prefix}`, adapter = activeAdapter(model);
+  for (const [name, tensor] of [...adapter?.parameters ?? [], ...adapter?.constants ?? []]) {
     if (name.startsWith(adapterPrefix)) found[name.slice(adapterPrefix.length)] = tensor;
   }
   return found;
@@ -55,6 +59,8 @@ export interface Layer {
   weight(name: string): Value;
   /** The linear layer `name` applied to x, with its LoRA update where the adapter has one. */
   linear(name: string, x: Value): Value;
+  /** What DoRA multiplies the layer's outputs with, f32[out]; undefined without DoRA. */
+  magnitudes(name: string): Value | undefined;
 }
 
 export interface LoRAInputs {
@@ -100,17 +106,30 @@ export function symbolicLayer(
       nestedAbsmax(part("nestedCodes"), part("nestedAbsmax"), part("offset"), part("codebook"));
     return matmulNF4(x, codes, absmax, { ...shape, transB: true, eightBit });
   };
+  const magnitudes = (name: string): Value | undefined => {
+    const known = optional(`${name}.dora_scale`), m = optional(`${name}.lora_magnitude_vector`);
+    if (known || !m || !lora) return known;
+    const a = weight(`${name}.lora_A.weight`), b = weight(`${name}.lora_B.weight`);
+    const squares = weight(`${name}.dora_squares`), g = matmul(a, a, { transB: true });
+    return doraScale({ m, squares, b, p: product(name, a), g }, { scale: loraScale(lora.config) });
+  };
   const linear = (name: string, x: Value): Value => {
-    const bias = optional(`${name}.bias`);
-    const y = bias ? addBias(product(name, x), bias) : product(name, x);
+    const bias = optional(`${name}.base_layer.bias`) ?? optional(`${name}.bias`);
+    const biased = (y: Value) => bias ? addBias(y, bias) : y;
     const a = optional(`${name}.lora_A.weight`);
-    if (!a || !lora) return y;
+    if (!a || !lora) return biased(product(name, x));
     const { config, keys } = lora;
     const kept = keys
       ? dropout(x, keys.token, keys.layer, { p: config.dropout, module: moduleNumber(name) })
       : x;
-    const low = matmul(kept, a, { transB: true });
-    return matmul(low, weight(`${name}.lora_B.weight`), { transB: true, alpha: loraScale(config), c: y });
+    const low = matmul(kept, a, { transB: true }), b = weight(`${name}.lora_B.weight`);
+    const updated = (c?: Value) => matmul(low, b, { transB: true, alpha: loraScale(config), c });
+    const scale = magnitudes(name);
+    if (!scale) return updated(biased(product(name, x)));
+    if (!keys) return biased(scaleColumns(updated(product(name, x)), scale));
+    // PEFT's way with dropout: the base sees all of x, what the magnitude adds to it only what is kept.
+    const added = scaleColumns(product(name, kept), scale, { offset: -1 });
+    return add(biased(product(name, x)), add(added, scaleColumns(updated(), scale)));
   };
-  return { weight, linear };
+  return { weight, linear, magnitudes };
 }

@@ -3,7 +3,7 @@ import type { Device } from "../engine/device.ts";
 import { UserError } from "../errors.ts";
 import type { DenseWeight, Model, NF4Weight, Weight } from "../models/model.ts";
 import { toFloat32 } from "../formats/floats.ts";
-import { type NF4Parts, quantizeNF4Data } from "./nf4.ts";
+import { dequantizeNF4Data, type NF4Parts, quantizeNF4Data } from "./nf4.ts";
 
 /** Options of `quantizeNF4` for a model. */
 export interface QuantizeOptions {
@@ -69,17 +69,45 @@ export async function quantizeModel(model: Model, options: QuantizeOptions): Pro
       `${model.name} is quantised already; load it unquantised to quantise it in another way.`,
     );
   }
-  const { device } = model;
-  const weights = options.keep ? new Map(model.weights) : model.weights as Map<string, Weight>;
+  const { device } = model, configs = [...model.adapters.values()].map(({ config }) => config);
+  if (configs.some(({ useDora }) => useDora)) {
+    throw new UserError(
+      "DoRA's magnitudes are those of the unquantised weights: quantise the model first, then attach the adapter.",
+    );
+  }
+  // PiSSA's base shares what it has not changed with the model that it was made from.
+  const keep = options.keep || configs.some(({ initLoraWeights }) => initLoraWeights === "pissa");
+  const weights = keep ? new Map(model.weights) : model.weights as Map<string, Weight>;
   for (const [name, weight] of weights) {
     if (weight.kind !== "dense" || !isQuantizable(name)) continue;
     weights.set(
       name,
       quantizeWeight(device, name, await denseData(device, weight), weight.tensor.shape, options),
     );
-    if (!options.keep) device.free(weight.tensor);
+    if (!keep) device.free(weight.tensor);
   }
   return { ...model, weights };
+}
+
+/** The numbers of a weight, quantised or not, row by row. They may be the device's own: copy them before changing any. */
+export async function weightValues(device: Device, weight: Weight): Promise<Float32Array> {
+  if (weight.kind === "dense") return await denseData(device, weight);
+  const { scales, shape: [out, width] } = weight;
+  const names = Object.keys(scales), tensors = Object.values(scales);
+  const [codes, ...read] = await device.read(weight.codes, ...tensors);
+  const part = (name: string) => read[names.indexOf(name)] as Float32Array;
+  const bytes = Uint8Array.from(codes);
+  if ("absmax" in scales) {
+    return dequantizeNF4Data({ codes: bytes, blockSize: 64, absmax: part("absmax") }, out * width);
+  }
+  const nested = {
+    codes: Uint8Array.from(part("nestedCodes")),
+    absmax: part("nestedAbsmax"),
+    offset: part("offset")[0],
+    codebook: part("codebook"),
+    blockSize: 256,
+  };
+  return dequantizeNF4Data({ codes: bytes, blockSize: 64, nested }, out * width);
 }
 
 async function denseData(device: Device, { tensor }: DenseWeight): Promise<Float32Array> {

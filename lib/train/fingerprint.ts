@@ -29,12 +29,18 @@ export async function modelFingerprint(model: Model): Promise<Fingerprint> {
   if (!adapter) return { ...config, adapter: "none (every weight is trained)" };
   const known = baseHashes.get(model) ?? await lastLayerHash(model);
   baseHashes.set(model, known);
-  const { r, alpha, dropout, useRslora, targetModules } = adapter.config;
+  const { r, alpha, dropout, useRslora, useDora, bias, initLoraWeights, targetModules } = adapter.config;
+  const variant = [
+    useRslora ? ", rsLoRA" : "",
+    useDora ? ", DoRA" : "",
+    bias === "none" ? "" : `, bias ${bias}`,
+    initLoraWeights === true || initLoraWeights === "gaussian" ? "" : `, ${initLoraWeights}`,
+  ].join("");
   const modules = [...targetModules].sort().join(", ");
   return {
     ...config,
     "base model (hash of its last layer)": known,
-    adapter: `r ${r}, alpha ${alpha}, dropout ${dropout}${useRslora ? ", rsLoRA" : ""} on ${modules}`,
+    adapter: `r ${r}, alpha ${alpha}, dropout ${dropout}${variant} on ${modules}`,
   };
 }
 
