@@ -127,11 +127,19 @@ export function curationTable(stages: readonly CurationStage[]): string {
     step,
     before,
     after,
-    stayed: before === 0 ? "" : `${(100 * after / before).toFixed(1)} %`,
+    stayed: shareOf(after, before),
     "most frequent reasons": Object.entries(reasons).slice(0, 3).map(([reason, count]) =>
       `${reason} (${count})`
     ).join("; "),
   })));
+}
+
+/** A share in percent that says 100 or 0 only where that is true. */
+function shareOf(part: number, all: number): string {
+  if (all === 0) return "";
+  const percent = (100 * part / all).toFixed(1);
+  if (percent === "100.0" && part < all) return "over 99.9 %";
+  return percent === "0.0" && part > 0 ? "below 0.1 %" : `${percent} %`;
 }
 
 function checkDecisions(name: string, decisions: readonly Decision[], count: number): void {
