@@ -11,6 +11,7 @@
 //   (registers), and each computes the scores again.
 import type { GpuContext, GpuValue } from "../lib/engine/webgpu/context.ts";
 import biasBehind from "./attention_bias.wgsl" with { type: "text" };
+import biasGrad from "./attention_bias_grad.wgsl" with { type: "text" };
 import delta from "./attention_delta.wgsl" with { type: "text" };
 import type { AttentionShape } from "./attention_tiles.ts";
 import * as tiles from "./attention_tiles.ts";
@@ -164,21 +165,16 @@ fn search(bound: u32, key: i32) -> u32 {
   ${tiles.write("dv", "dv", held, place)}`);
 }
 
-export function attentionGrad(context: GpuContext, shape: AttentionShape): void {
-  const { heads, kvHeads } = shape;
-  const [q, k, v, ranges, o, lse, gradient, bias] = context.inputs;
-  const [tokens, width] = q.shape;
-  const keys = k.shape[0], headSize = width / heads;
-  const chunks = tiles.chunksOf(headSize);
-  const rows = bias?.shape[0] ?? 0, kind = bias ? " biased" : "";
-  const stats: GpuValue = context.temporary("f32", [tokens + rows, heads, 2]);
-  const bindings = [q, k, v, gradient, ranges, stats];
-  const parameters = tiles.parameters(tokens, keys, headSize, { ...shape, reach: tiles.reachOf(bias) });
+/** What the gradient needs of the queries, and behind it the bias. */
+function statsOf(context: GpuContext, { heads }: AttentionShape): GpuValue {
+  const [q, , , , o, lse, gradient, bias] = context.inputs, [tokens, width] = q.shape;
+  const rows = bias?.shape[0] ?? 0;
+  const stats = context.temporary("f32", [tokens + rows, heads, 2]);
   context.dispatch(
     { name: "attentionDelta", code: delta },
     [o, gradient, lse, stats],
     [3],
-    [tokens * heads, headSize / 4],
+    [tokens * heads, width / heads / 4],
     groupsOf(64, tokens * heads),
   );
   if (bias) {
@@ -190,6 +186,18 @@ export function attentionGrad(context: GpuContext, shape: AttentionShape): void 
       groupsOf(64, rows * heads),
     );
   }
+  return stats;
+}
+
+export function attentionGrad(context: GpuContext, shape: AttentionShape): void {
+  const { heads, kvHeads } = shape;
+  const [q, k, v, ranges, , , gradient, bias] = context.inputs;
+  const [tokens, width] = q.shape;
+  const keys = k.shape[0], headSize = width / heads;
+  const chunks = tiles.chunksOf(headSize);
+  const kind = bias ? " biased" : "";
+  const bindings = [q, k, v, gradient, ranges, statsOf(context, shape)];
+  const parameters = tiles.parameters(tokens, keys, headSize, { ...shape, reach: tiles.reachOf(bias) });
   if (context.used(0)) {
     context.dispatch(
       { name: `attentionGradQ ${chunks}${kind}`, code: queryCode(chunks, bias !== undefined) },
@@ -208,4 +216,18 @@ export function attentionGrad(context: GpuContext, shape: AttentionShape): void 
       [Math.ceil(keys / tiles.BLOCK), kvHeads, Math.ceil(chunks / chunksAtOnce)],
     );
   }
+}
+
+/** The bias' gradient: a workgroup a distance and head, its threads taking queries by turns. */
+export function attentionBiasGrad(context: GpuContext, shape: AttentionShape): void {
+  const [q, k, v, ranges, , , gradient, bias] = context.inputs;
+  const { heads, kvHeads, scale } = shape, [tokens, width] = q.shape, [rows] = bias.shape;
+  tiles.checkHeadSize(width / heads);
+  context.dispatch(
+    { name: "attentionBiasGrad", code: biasGrad },
+    [q, k, v, gradient, ranges, statsOf(context, shape), context.outputs[0]],
+    [6],
+    [tokens, k.shape[0], heads, kvHeads, width / heads / 4, tiles.reachOf(bias), { f32: scale }],
+    [rows, heads],
+  );
 }

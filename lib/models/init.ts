@@ -1,11 +1,11 @@
 // A new model with random weights, as Transformers initialises it.
 import type { Device } from "../engine/device.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { UserError } from "../errors.ts";
 import { seededRandom } from "../data/random.ts";
 import { type ModelConfig, parameterShapes } from "./config.ts";
-import { checkHeadSize, defaultDevice } from "./load.ts";
+import { checkHeadSize, defaultDevice, forModel } from "./load.ts";
 import type { Model, Weight } from "./model.ts";
+import { t5Deviation } from "./t5_config.ts";
 
 /** Options of {@linkcode initModel}. */
 export interface InitOptions {
@@ -18,8 +18,8 @@ export interface InitOptions {
 }
 
 /**
- * A model with fresh weights: matrices normal with the configuration's initializerRange, norms at one. To pretrain from
- * nothing, pass it to `adamW` and `trainEpoch` without an adapter.
+ * A model with fresh weights: matrices normal with the configuration's initializerRange (T5's each with a deviation of its
+ * own, times initializer_factor), norms at one. To pretrain from nothing, pass it to `adamW` and `trainEpoch` without an adapter.
  *
  * @example
  * ```ts
@@ -34,11 +34,6 @@ export interface InitOptions {
  */
 export async function initModel(config: ModelConfig, options: InitOptions = {}): Promise<Model> {
   const { seed = 0, tokenizer } = options;
-  if (config.encoderDecoder) {
-    throw new UserError(
-      "initModel makes decoders; a T5 is loaded (loadModel) and trained through an adapter.",
-    );
-  }
   const device = options.device ?? await defaultDevice();
   checkHeadSize("The new model", config, device);
   const random = seededRandom(seed);
@@ -46,7 +41,8 @@ export async function initModel(config: ModelConfig, options: InitOptions = {}):
   for (const [name, shape] of parameterShapes(config)) {
     const length = shape.reduce((product, size) => product * size, 1);
     const data = new Float32Array(length);
-    if (shape.length === 2) fillNormal(data, config.initializerRange, random);
+    const deviation = config.encoderDecoder ? t5Deviation(name, config) : config.initializerRange;
+    if (shape.length === 2) fillNormal(data, deviation, random);
     else data.fill(name.endsWith("bias") ? 0 : 1 - config.normOffset);
     weights.set(name, { kind: "dense", tensor: device.upload(data, shape, "f32") });
   }
@@ -55,7 +51,11 @@ export async function initModel(config: ModelConfig, options: InitOptions = {}):
     bosTokenId: config.bosTokenId,
     padTokenId: config.padTokenId,
   };
-  return { name: "new model", config, device, weights, tokenizer, generation, adapters: new Map() };
+  return {
+    ...{ name: "new model", config, device, weights, generation },
+    tokenizer: tokenizer && forModel(tokenizer, config),
+    adapters: new Map(),
+  };
 }
 
 /** Box and Muller's method. */

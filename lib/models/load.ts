@@ -12,7 +12,7 @@ import type { NF4Parts } from "../quantize/nf4.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
 import { type HubOptions, modelSource } from "../hub/model.ts";
 import { readOptionalJson } from "../text/files.ts";
-import { loadTokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { type ModelConfig, parameterShapes, parseConfig } from "./config.ts";
 import { checkMemory } from "./memory.ts";
 import { loadGenerationConfig } from "./generation_config.ts";
@@ -82,7 +82,8 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
     if (device.backend === "cpu" && !prequantised) checkMemory(name, config, options);
     const weights = await loadWeights(name, config, checkpoint, device, options);
     const generation = await loadGenerationConfig(folder, config, tokenizer);
-    return { name, config, device, weights, tokenizer, generation, adapters: new Map() };
+    const own = tokenizer && forModel(tokenizer, config);
+    return { name, config, device, weights, tokenizer: own, generation, adapters: new Map() };
   } finally {
     checkpoint.close();
   }
@@ -101,6 +102,13 @@ export async function loadConfig(name: string, options: HubOptions = {}): Promis
   const json = await readOptionalJson(path);
   if (!json) throw new UserError(`${path} is missing: ${folder} is no model folder.`);
   return parseConfig(json, path);
+}
+
+/** The tokenizer with what the model's configuration says of its texts: how an encoder-decoder's answers begin. */
+export function forModel(tokenizer: Tokenizer, { encoderDecoder }: ModelConfig): Tokenizer {
+  return encoderDecoder
+    ? { ...tokenizer, decoderStartTokenId: encoderDecoder.decoderStartTokenId }
+    : tokenizer;
 }
 
 /** What the attention kernels of WebGPU cannot do is said before anything is loaded. */

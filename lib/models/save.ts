@@ -6,9 +6,10 @@ import { writeFileAtomic } from "../formats/atomic.ts";
 import { exists } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
 import { toFloat16, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig, ModelType } from "./config.ts";
 import { generationConfigJson } from "./generation_config.ts";
 import type { Model } from "./model.ts";
+import { t5Json } from "./t5_config.ts";
 
 /** Options of {@linkcode saveModel}. */
 export interface SaveModelOptions {
@@ -36,9 +37,6 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
   checkModel("saveModel", model);
   checkName("saveModel", "a folder", folder);
   const { dtype = "float32", overwrite = false } = options;
-  if (model.config.encoderDecoder) {
-    throw new UserError("saveModel writes decoders; of a T5 only adapters change: save those (saveAdapter).");
-  }
   if (!overwrite) await refuseExisting(folder);
   const tensors = new Map();
   for (const [name, weight] of model.weights) {
@@ -57,9 +55,14 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
     throw fileError(error, folder, "write");
   });
   await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" }, { overwrite });
+  const { encoderDecoder } = model.config;
+  const generationJson = {
+    ...generationConfigJson(model.generation),
+    ...(encoderDecoder ? { decoder_start_token_id: encoderDecoder.decoderStartTokenId } : {}),
+  };
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   await writeFileAtomic(join(folder, "config.json"), json(configJson(model, dtype)));
-  await writeFileAtomic(join(folder, "generation_config.json"), json(generationConfigJson(model.generation)));
+  await writeFileAtomic(join(folder, "generation_config.json"), json(generationJson));
 }
 
 /** Weights in shards would be hidden by the new file, a configuration replaced. */
@@ -73,7 +76,7 @@ async function refuseExisting(folder: string): Promise<void> {
   }
 }
 
-const classNames: Record<string, string> = {
+const classNames: Record<Exclude<ModelType, "t5">, string> = {
   llama: "LlamaForCausalLM",
   mistral: "MistralForCausalLM",
   qwen2: "Qwen2ForCausalLM",
@@ -83,6 +86,7 @@ const classNames: Record<string, string> = {
 /** config.json in the naming that every version of Transformers reads. */
 function configJson({ config, weights }: Model, dtype: string): Record<string, unknown> {
   const c: ModelConfig = config;
+  if (c.modelType === "t5") return { ...t5Json(c), torch_dtype: dtype };
   return {
     architectures: [classNames[c.modelType]],
     model_type: c.modelType,

@@ -46,7 +46,7 @@ export function parseT5(json: Json, field: FieldReader, where: string): ModelCon
     mlpBias: false,
     normOffset: 0,
     embeddingScale: 1,
-    initializerRange: 0.02,
+    initializerRange: field.positive("initializer_factor", 1),
     eosTokenIds: tokenIds(json.eos_token_id, `${where}: eos_token_id`),
     padTokenId: tokenIds(json.pad_token_id, `${where}: pad_token_id`)[0],
     dtype: typeof dtype === "string" ? dtype : undefined,
@@ -81,6 +81,50 @@ function decoderStart(json: Json, where: string): number {
   );
   if (named.length > 0) return named[0];
   throw new UserError(`${where} names neither decoder_start_token_id nor pad_token_id: no answer can begin.`);
+}
+
+/** Of a weight's fresh values, as Transformers initialises T5 (after Mesh TensorFlow); initializerRange is initializer_factor. */
+export function t5Deviation(
+  name: string,
+  { hiddenSize, headDim, numAttentionHeads, intermediateSize, initializerRange }: ModelConfig,
+): number {
+  const [module] = name.split(".").slice(-2);
+  if (module === "shared" || module === "lm_head") return initializerRange;
+  const width: Record<string, number> = {
+    q: hiddenSize * headDim,
+    o: numAttentionHeads * headDim,
+    wo: intermediateSize,
+  };
+  return initializerRange / Math.sqrt(width[module] ?? hiddenSize);
+}
+
+/** config.json in the naming of Google's files, which every version of Transformers reads. */
+export function t5Json(config: ModelConfig): Record<string, unknown> {
+  const c = config, { encoderDecoder: t5 } = config;
+  const [projection] = Object.entries(FEED_FORWARD).find(([, { hiddenAct, gated }]) =>
+    hiddenAct === c.hiddenAct && gated === t5!.gated
+  )!;
+  return {
+    architectures: ["T5ForConditionalGeneration"],
+    model_type: "t5",
+    is_encoder_decoder: true,
+    vocab_size: c.vocabSize,
+    d_model: c.hiddenSize,
+    d_kv: c.headDim,
+    d_ff: c.intermediateSize,
+    num_layers: c.numHiddenLayers,
+    num_decoder_layers: t5!.numDecoderLayers,
+    num_heads: c.numAttentionHeads,
+    relative_attention_num_buckets: t5!.relativeAttentionNumBuckets,
+    relative_attention_max_distance: t5!.relativeAttentionMaxDistance,
+    feed_forward_proj: projection,
+    layer_norm_epsilon: c.rmsNormEps,
+    initializer_factor: c.initializerRange,
+    tie_word_embeddings: c.tieWordEmbeddings,
+    decoder_start_token_id: t5!.decoderStartTokenId,
+    eos_token_id: c.eosTokenIds.length === 1 ? c.eosTokenIds[0] : c.eosTokenIds,
+    pad_token_id: c.padTokenId,
+  };
 }
 
 /** The parts of a stack's block, by their place in it. */

@@ -137,9 +137,6 @@ function checkOptions(
 /** Whether the model has anything to train: an adapter in use, or else a base in f32. */
 export function checkTrainable(model: Model): void {
   if (model.active !== undefined) return;
-  if (model.config.encoderDecoder) {
-    throw new UserError("A T5's own weights cannot be trained: attach a LoRA adapter (attachLoRA).");
-  }
   if ([...model.weights.values()].some(({ kind }) => kind === "nf4")) {
     throw new UserError(
       "Quantised weights cannot be trained themselves: attach a LoRA adapter first (attachLoRA).",

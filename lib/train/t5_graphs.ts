@@ -1,5 +1,5 @@
-// The graphs of T5's training, in the two ways of graphs.ts: the whole model as one program, or a block at a time. Only
-// adapters are trained, so that embedding, norms, bias and head have no gradients.
+// The graphs of T5's training, in the two ways of graphs.ts: the whole model as one program, or a block at a time. The latter
+// is for adapters alone, so that embedding, norms, bias and head have no gradients there.
 import { gradients } from "../engine/grad.ts";
 import type { Graph, Type, Value } from "../engine/graph.ts";
 import { attention } from "../engine/ops/attention.ts";

@@ -77,7 +77,11 @@ export async function t5LossAndGradients(
   trained: readonly string[],
 ): Promise<Tensors> {
   const inputs = uploadT5(model, batch, lossScale, dropout);
-  const outputs = await (checkpointing ? recomputing : keeping)(inputs, trained);
+  // All weights are trained in one program only: a table of positions has gradients from every block of its stack.
+  const outputs = await (checkpointing && model.active !== undefined ? recomputing : keeping)(
+    inputs,
+    trained,
+  );
   inputs.free();
   return outputs;
 }

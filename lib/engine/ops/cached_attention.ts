@@ -5,7 +5,7 @@ import { cachedAttention as cachedAttentionOnGpu } from "../../../kernels/attent
 import { apply, type Dim, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectSame, expectType } from "../shape.ts";
-import { attendOnnx, biasRows, keysFirst } from "./attention.ts";
+import { attendOnnx, biasRows, keysFirst } from "./attention_onnx.ts";
 import { integers, normal } from "./sample.ts";
 
 type CachedAttentionAttributes = { heads: number; kvHeads: number; scale: number };

@@ -4,7 +4,7 @@ import { adamwOp } from "./adamw.ts";
 import { addOp } from "./add.ts";
 import { addBiasOp, sumRowsOp } from "./add_bias.ts";
 import { appendTokenOp } from "./append_token.ts";
-import { attentionGradOp, attentionOp } from "./attention.ts";
+import { attentionBiasGradOp, attentionGradOp, attentionOp } from "./attention.ts";
 import { cachedAttentionOp } from "./cached_attention.ts";
 import { doraScaleOp } from "./dora_scale.ts";
 import { dropoutOp } from "./dropout.ts";
@@ -30,6 +30,7 @@ const names = [
   "appendToken",
   "attention",
   "attentionGrad",
+  "attentionBiasGrad",
   "cachedAttention",
   "columnDots",
   "doraScale",
@@ -64,6 +65,7 @@ export const ops: { readonly [K in OpName]: OpDefinition<any> } = {
   appendToken: appendTokenOp,
   attention: attentionOp,
   attentionGrad: attentionGradOp,
+  attentionBiasGrad: attentionBiasGradOp,
   cachedAttention: cachedAttentionOp,
   columnDots: columnDotsOp,
   doraScale: doraScaleOp,
