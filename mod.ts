@@ -229,6 +229,10 @@ export {
   jsonScores,
 } from "./lib/metrics/json.ts";
 export { findJSON, type FoundJSON } from "./lib/metrics/json_find.ts";
+export { type SQLOptions, type SQLRow, sqlRows, type SQLScores, sqlScores } from "./lib/metrics/sql.ts";
+export { normalizeSQL } from "./lib/metrics/sql_normal.ts";
+export { findSQL } from "./lib/metrics/sql_text.ts";
+export type { QueryLimits } from "./lib/metrics/sqlite.ts";
 export { bootstrap, type BootstrapOptions, type Interval } from "./lib/evaluate/bootstrap.ts";
 export { evaluationChart } from "./lib/evaluate/chart.ts";
 export { evaluate, type EvaluateOptions, type EvaluationReport } from "./lib/evaluate/evaluate.ts";

@@ -1,0 +1,114 @@
+// Queries that nobody has looked at, run in SQLite as WebAssembly: in memory, without files, with a limit on steps, rows and
+// memory. Not node:sqlite: a query there cannot be interrupted, and runs on after its Worker was terminated.
+import type { SQLTable, Value } from "./sql_tables.ts";
+
+/** What became of a query. */
+export type QueryResult =
+  | { rows: (string | number | null)[][] }
+  /** `refused`: forbidden; `cut`: too much work; `failed`: SQLite's message. */
+  | { error: "refused" | "cut" | "failed"; reason: string };
+
+/** Bounds of one query; the same on every machine. */
+export interface QueryLimits {
+  /** Steps of SQLite's virtual machine; default 2,000,000 (some 0.1 s). */
+  maxSteps?: number;
+  /** Rows of a result; default 10,000. */
+  maxRows?: number;
+}
+
+/** An open database of generated rows. */
+export interface QueryDatabase {
+  run(query: string): QueryResult;
+  close(): void;
+}
+
+const STEP_BLOCK = 1000, LONGEST_VALUE = 100_000, MOST_MEMORY = 64_000_000;
+/** The result differs from run to run, or files would be read. */
+const FORBIDDEN_FUNCTIONS = ["random", "randomblob", "load_extension", "sqlite_compileoption_get"];
+
+type SQLite = Awaited<ReturnType<typeof import("@sqlite.org/sqlite-wasm").default>>;
+let sqlite: Promise<SQLite> | undefined;
+
+/** Opens a database with these tables and rows; needs --allow-read for the WebAssembly file. */
+export async function createDatabases(): Promise<
+  (tables: readonly { table: SQLTable; rows: Value[][] }[], limits?: QueryLimits) => QueryDatabase
+> {
+  sqlite ??= import("@sqlite.org/sqlite-wasm").then(({ default: load }) => load());
+  const { capi, oo1 } = await sqlite;
+  return (tables, { maxSteps = 2_000_000, maxRows = 10_000 } = {}) => {
+    const db = new oo1.DB(":memory:", "c");
+    db.exec(`PRAGMA hard_heap_limit=${MOST_MEMORY}`);
+    for (const { table, rows } of tables) db.exec(createStatement(table) + insertStatement(table, rows));
+    // Double quotes around a text are SQLite's own habit, and that of the data sets.
+    capi.sqlite3_db_config(db.pointer!, capi.SQLITE_DBCONFIG_DQS_DML, 1, 0);
+    capi.sqlite3_limit(db.pointer!, capi.SQLITE_LIMIT_LENGTH, LONGEST_VALUE);
+    let steps = 0, forbidden = "";
+    capi.sqlite3_progress_handler(db.pointer!, STEP_BLOCK, () => (steps += STEP_BLOCK) > maxSteps ? 1 : 0, 0);
+    capi.sqlite3_set_authorizer(db.pointer!, (_, action, _first, second) => {
+      const allowed = action === capi.SQLITE_SELECT || action === capi.SQLITE_READ ||
+        action === capi.SQLITE_RECURSIVE ||
+        (action === capi.SQLITE_FUNCTION && !FORBIDDEN_FUNCTIONS.includes(String(second).toLowerCase()));
+      if (!allowed) {
+        forbidden = action === capi.SQLITE_FUNCTION
+          ? `the function ${second} is not allowed`
+          : "it may only read";
+      }
+      return allowed ? capi.SQLITE_OK : capi.SQLITE_DENY;
+    }, 0);
+    const run = (query: string): QueryResult => {
+      steps = 0;
+      forbidden = "";
+      let statement;
+      try {
+        statement = db.prepare(query);
+      } catch (error) {
+        const reason = (error as Error).message.replace(/^SQLITE_\w+: sqlite3 result code \d+: /, "");
+        return forbidden !== "" ? { error: "refused", reason: forbidden } : { error: "failed", reason };
+      }
+      try {
+        const rows: (string | number | null)[][] = [];
+        for (;;) {
+          const code = capi.sqlite3_step(statement.pointer!);
+          if (code === capi.SQLITE_DONE) return { rows };
+          if (code !== capi.SQLITE_ROW) return stopped(code, capi.sqlite3_errmsg(db.pointer!));
+          if (rows.length >= maxRows) return { error: "cut", reason: `more than ${maxRows} rows` };
+          rows.push(
+            Array.from(
+              { length: statement.columnCount },
+              (_, i) => plain(capi.sqlite3_column_js(statement.pointer!, i)),
+            ),
+          );
+        }
+      } finally {
+        statement.finalize();
+      }
+    };
+    const stopped = (code: number, reason: string): QueryResult => {
+      if (code === capi.SQLITE_INTERRUPT) return { error: "cut", reason: `more than ${maxSteps} steps` };
+      const large = code === capi.SQLITE_NOMEM || code === capi.SQLITE_TOOBIG;
+      return { error: large ? "cut" : "failed", reason };
+    };
+    return { run, close: () => db.close() };
+  };
+}
+
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+
+function createStatement({ name, columns }: SQLTable): string {
+  const list = columns.map((column) => `${quoted(column.name)} ${quoted(column.type)}`);
+  return `CREATE TABLE ${quoted(name)} (${list.join(", ")});`;
+}
+
+function insertStatement({ name }: SQLTable, rows: Value[][]): string {
+  const value = (value: Value) =>
+    typeof value === "string" ? `'${value.replaceAll("'", "''").replaceAll("\0", "")}'` : String(value);
+  const list = rows.map((row) => `(${row.map(value).join()})`);
+  return list.length > 0 ? `INSERT INTO ${quoted(name)} VALUES ${list.join()};` : "";
+}
+
+/** Sums in another order differ in their last digits. */
+function plain(value: unknown): string | number | null {
+  if (typeof value === "number") return Number(value.toPrecision(12));
+  if (value === null || typeof value === "string") return value;
+  return value instanceof Uint8Array ? `x'${value.toHex()}'` : String(value);
+}
