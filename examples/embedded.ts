@@ -1,7 +1,7 @@
 // What an embedded model is made of: the small models that the examples run on without network are each one recipe, which
 // examples/pretrain.ts follows and which the tests check the kept files against.
 
-import { type Row, UserError } from "@fintune/fintune";
+import { type Model, type Row, UserError } from "@fintune/fintune";
 import { tokenizerFiles, type TokenizerOptions, trainBpe } from "./tiny/bpe.ts";
 
 /** A model to be made from nothing: a generator of text, a configuration, a folder. */
@@ -24,6 +24,8 @@ export interface EmbeddedModel {
   tokenizer?: TokenizerOptions;
   /** Peak learning rate; default 3e-3. */
   learningRate?: number;
+  /** Sets first weights that should not be random. */
+  begin?(model: Model): void;
   /** For an encoder-decoder: what the encoder reads of a document, and what the decoder is to write. */
   split?(document: string): { question: string; answer: string };
 }

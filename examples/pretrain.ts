@@ -43,6 +43,7 @@ async function pretrain(
   const tokenizer = await loadTokenizer(work);
   await Deno.remove(work, { recursive: true });
   const model = await initModel(parseConfig(recipe.config), { seed: recipe.seed, tokenizer });
+  recipe.begin?.(model);
   await train(model, recipe, tokens, maxSteps);
   await saveModel(model, out, { dtype: "float16", overwrite: true });
   await writeFiles(out, files);
@@ -61,6 +62,7 @@ async function train(model: Model, recipe: EmbeddedModel, tokens: number, maxSte
     maxLength: 256,
     batchSize: 16,
     completionOnly,
+    decoderStartTokenId: model.config.encoderDecoder?.decoderStartTokenId,
   };
   const batches = packBatches(documents.skip(256), layout),
     heldOut = packBatches(documents.take(256), layout);
