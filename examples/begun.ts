@@ -39,7 +39,7 @@ export async function begunRun(
     );
   }
   for (const [flag, value] of Object.entries(flags)) {
-    if (value === begun[flag] || UNSAID.includes(flag)) continue;
+    if (`${value}` === `${begun[flag]}` || UNSAID.includes(flag)) continue;
     console.log(`--${flag}: ${begun[flag] ?? "not given"} when the run began, ${value ?? "not given"} now`);
   }
   const log = await readRunLog(join(out, "log.jsonl"));

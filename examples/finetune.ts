@@ -7,7 +7,7 @@
 //
 // Rows may be questions and answers, conversations, texts, texts with labels, in JSON, JSONL, CSV, Parquet, plain text; a file,
 // a folder, or with -P=hub a name on the Hub. What is written goes into --out: checkpoints, log.jsonl, the
-// adapter in PEFT's format, pictures of the run, answers before and after.
+// adapter in PEFT's format, answers and scores before and after, pictures, and report.html with all of it.
 
 // %% Settings
 import { basename, join } from "@std/path";
@@ -16,6 +16,12 @@ import {
   alpaca,
   attachLoRA,
   type BatchChoice,
+  byBleu,
+  byChrf,
+  byExactMatch,
+  byJSON,
+  byLabels,
+  byRouge,
   chat,
   chooseBatchSize,
   constantSchedule,
@@ -23,39 +29,40 @@ import {
   Dataset,
   detectPrompt,
   estimateTime,
+  evaluate,
   evaluateLoss,
   financeQA,
+  forgetting,
   formatBytes,
   formatDuration,
   formatNumber,
-  generate,
+  generalText,
   lengthReport,
   linearSchedule,
   loadConfig,
   loadDataset,
   loadModel,
   loadTokenizer,
-  markdownTable,
   packBatches,
   perplexity,
   plotRun,
   previewRow,
   processMemory,
+  report,
   residentBytes,
-  rougeScore,
   type Row,
   saveAdapter,
   saveChart,
-  scoreChart,
   showUserErrors,
   train,
   useAdapter,
   UserError,
 } from "@fintune/fintune";
 import { begunRun, exists, saveSettings } from "./begun.ts";
-import { choice, number, on, readFlags, text, whole } from "./flags.ts";
+import { choice, number, on, readFlags, several, text, whole } from "./flags.ts";
 
 showUserErrors();
+const scores = { rouge: byRouge, bleu: byBleu, chrf: byChrf, exact: byExactMatch, json: byJSON };
 const flags = readFlags("Fine-tunes a language model: finetune.ts --model <folder> --data <file> [flags]", {
   "model": text("Folder of a model, or its name on the Hub"),
   "data": text("Rows to train on: a file, a folder, a pattern, a URL, or a name on the Hub"),
@@ -88,6 +95,14 @@ const flags = readFlags("Fine-tunes a language model: finetune.ts --model <folde
   "save-total-limit": whole("Checkpoints that are kept besides the best", 2),
   "early-stopping": whole("End after so many evaluations without improvement; the best is kept", undefined),
   "evaluate": whole("Held-out rows that are answered before and after, and scored", 8, 0),
+  "scores": several("Scores of the answers", Object.keys(scores) as (keyof typeof scores)[], [
+    "rouge",
+    "bleu",
+  ]),
+  "labels": text("The labels that answers name, separated by commas: accuracy and F1 besides"),
+  "general": text(
+    "Rows of general text, on which forgetting is measured; default: a short text of the library",
+  ),
   "max-new-tokens": whole("Longest answer", 128),
   "temperature": number("Of the answers; 0: always the likeliest token", 0),
   "seed": whole("Of rows, adapter and dropout", 42, 0),
@@ -153,7 +168,8 @@ const layout = {
 };
 const alone = packBatches(rows, { ...layout, batchSize: 1 });
 const lengths = Array.from(alone.examples, ({ inputIds }) => inputIds.length);
-console.log(`${lengthReport(rows, layout)}\n`);
+const statistics = lengthReport(rows, layout);
+console.log(`${statistics}\n`);
 console.log(`The first row, by the prompt ${prompt.name}:`);
 console.log(previewRow(rows.at(0), layout));
 
@@ -211,12 +227,31 @@ console.log(
 );
 if (flags["dry-run"]) Deno.exit(0);
 await saveSettings(out, flags, { batchSize, gradientAccumulationSteps });
+const { maxLength, prompt: { name: form } } = layout;
+const data = { ...statistics, prompt: form, maxLength, "held-out rows": test?.length };
+await new Dataset([data]).save(join(out, "data.json"), { overwrite: true });
 
-// %% Before: the base's loss and answers
+// %% Before: the base's loss and answers, which stay in --out
+const general = flags.general
+  ? (await loadDataset(flags.general, { quiet })).map((row) => String(row.text ?? "")).toArray()
+  : generalText;
+const evaluation = join(out, "evaluation");
+const asking = {
+  prompt,
+  general,
+  maxNewTokens: flags["max-new-tokens"],
+  temperature: flags.temperature,
+  seed,
+  out: evaluation,
+  quiet,
+};
+const chosen = flags.scores.map((score) => scores[score]());
+if (flags.labels) chosen.push(byLabels(flags.labels.split(",").map((label) => label.trim())));
 const plain = useAdapter(model, undefined);
-const sampling = { maxNewTokens: flags["max-new-tokens"], temperature: flags.temperature, seed };
-const before = await generate(plain, questions, sampling);
+if (asked.length > 0) await evaluate({ base: plain }, asked, chosen, asking);
 const lossBefore = heldOut && await evaluateLoss(plain, heldOut);
+// What is trained on answers otherwise than it did.
+if (stepsLeft > 0) await Deno.remove(join(evaluation, "tuned.jsonl")).catch(() => {});
 
 // %% Training: Ctrl-C ends it after the step in hand, and --resume goes on from there
 const schedules = { linear: linearSchedule, cosine: cosineSchedule, constant: constantSchedule };
@@ -227,7 +262,7 @@ const optimizer = adamW(model, {
   }),
   weightDecay: flags["weight-decay"],
 });
-const report = await train(model, batches, {
+const run = await train(model, batches, {
   optimizer,
   epochs,
   maxSteps: flags["max-steps"],
@@ -245,7 +280,7 @@ const report = await train(model, batches, {
   tensorBoard: flags.tensorboard ? join(out, "tensorboard") : undefined,
   quiet,
 });
-if (report.stopped === "signal") {
+if (run.stopped === "signal") {
   console.log("The same command with --resume goes on.");
   Deno.exit(130);
 }
@@ -254,45 +289,31 @@ if (report.stopped === "signal") {
 await saveAdapter(model, join(out, "adapter"), { overwrite: true });
 
 // %% After: loss, scores and answers
-const rate = report.tokensPerSecond > 0 ? `, ${Math.round(report.tokensPerSecond)} tokens/s` : "";
-console.log(`${report.steps} steps (${report.stopped}): training loss ${report.loss.toFixed(4)}${rate}`);
-const evaluation = flags["early-stopping"] ? report.best : report.evaluations.at(-1);
-if (evaluation && lossBefore !== undefined) {
+const rate = run.tokensPerSecond > 0 ? `, ${Math.round(run.tokensPerSecond)} tokens/s` : "";
+console.log(`${run.steps} steps (${run.stopped}): training loss ${run.loss.toFixed(4)}${rate}`);
+const last = flags["early-stopping"] ? run.best : run.evaluations.at(-1);
+if (last && lossBefore !== undefined) {
   const shown = (loss: number) => `${loss.toFixed(4)} (perplexity ${formatNumber(perplexity(loss))})`;
-  console.log(`held-out loss: ${shown(lossBefore)} before, ${shown(evaluation.loss)} after`);
+  console.log(`held-out loss: ${shown(lossBefore)} before, ${shown(last.loss)} after\n`);
 }
-if (questions.length > 0) {
-  const after = await generate(model, questions, sampling);
-  const answer = (row: Row) => prompt.answer(row).split(prompt.turnEnd ?? "\0")[0].trim();
-  const references = asked.map(answer).toArray();
-  const scores = { base: rougeScore(before, references), tuned: rougeScore(after, references) };
-  const names = ["rouge1", "rouge2", "rougeL", "rougeLsum"] as const;
-  console.log(markdownTable(names.map((score) => ({
-    score,
-    base: scores.base[score].fmeasure,
-    tuned: scores.tuned[score].fmeasure,
-  }))));
-  const answers = new Dataset(questions.map((question, i) => ({
-    question,
-    base: before[i].trim(),
-    tuned: after[i].trim(),
-    reference: references[i],
-  })));
-  await answers.save(join(out, "answers.jsonl"), { overwrite: true });
-  for (const { question, base, tuned, reference } of answers.take(3)) {
+if (asked.length > 0) {
+  const { answers } = await evaluate(model, asked, chosen, asking);
+  for (const { question, predictions: { base, tuned }, reference } of answers.slice(0, 3)) {
     console.log(
       `\n${question.trim()}\n  base:      ${base}\n  tuned:     ${tuned}\n  reference: ${reference}`,
     );
   }
-  await saveChart(scoreChart(scores, { subtitle: `${questions.length} questions` }), join(out, "rouge.svg"));
-}
+} else console.log(`${await forgetting(model, general, { out: evaluation, quiet })}`);
 
-// %% Pictures of the run
+// %% Pictures of the run, and all of it on one page
 const chart = await plotRun(log, {
   title: basename(name),
   subtitle: `${basename(source)}, ${formatNumber(rows.length)} rows`,
 });
 for (const ending of ["svg", "png", "json"]) await saveChart(chart, join(out, `run.${ending}`));
 console.log(
-  `\npeak memory ${formatBytes(processMemory().peak)}; adapter, checkpoints, log and pictures: ${out}`,
+  `\npeak memory ${
+    formatBytes(processMemory().peak)
+  }; adapter, checkpoints, log, answers, pictures: ${out}\n` +
+    `all of it to look at: ${await report(out)}`,
 );

@@ -7,6 +7,8 @@ export interface Flag<T> {
   help: string;
   kind: "text" | "number" | "switch";
   default?: T;
+  /** Reads the value from its text; default: the text itself, or its number. */
+  read?(text: string): T;
   /** Tells why a value cannot be. */
   wrong?(value: T): string | undefined;
 }
@@ -24,6 +26,26 @@ export function text(help: string, value?: string): Flag<string | undefined> {
 export function choice<const T extends string>(help: string, words: readonly T[], value: T): Flag<T> {
   const wrong = (given: T) => words.includes(given) ? undefined : `it is one of ${words.join(", ")}`;
   return { kind: "text", help: `${help}: ${words.join(", ")}`, default: value, wrong };
+}
+
+/** Some of a few words, separated by commas. */
+export function several<const T extends string>(
+  help: string,
+  words: readonly T[],
+  value: readonly T[],
+): Flag<readonly T[]> {
+  const read = (given: string) => given.split(",").map((word) => word.trim()) as T[];
+  const wrong = (given: readonly T[]) =>
+    given.every((word) => words.includes(word))
+      ? undefined
+      : `it is made of ${words.join(", ")}, separated by commas`;
+  return {
+    kind: "text",
+    help: `${help}, separated by commas: ${words.join(", ")}`,
+    default: value,
+    read,
+    wrong,
+  };
 }
 
 /** A number of at least 0, and of at most `most` if that is given. */
@@ -96,7 +118,7 @@ function valueOf(name: string, flag: Flag<unknown>, given: unknown): unknown {
   if (first === undefined) return flag.default;
   if (more.length > 0) throw new UserError(`--${name} is given ${more.length + 1} times; once is enough.`);
   if (first.trim() === "") throw new UserError(`--${name} has no value.`);
-  const value = flag.kind === "number" ? Number(first) : first;
+  const value = flag.read ? flag.read(first) : flag.kind === "number" ? Number(first) : first;
   const wrong = flag.wrong?.(value);
   if (wrong) throw new UserError(`--${name} is "${first}"; ${wrong}.`);
   return value;

@@ -126,6 +126,10 @@ Deno.test("mistakes on the command line are one sentence and exit code 1", async
     [["--r", "0"], /^--r is "0"; it is a whole number from 1 on\.$/],
     [["--learning-rate", "fast"], /^--learning-rate is "fast"; it is a number from 0 on\.$/],
     [["--warmup", "100"], /^--warmup is "100"; it is a number from 0 to 1\.$/],
+    [
+      ["--scores", "rouge,blue"],
+      /^--scores is "rouge,blue"; it is made of rouge, bleu, chrf, exact, json, separated by commas\.$/,
+    ],
     [["--schedule", "step"], /^--schedule is "step"; it is one of linear, cosine, constant\.$/],
     [["--epochs", "1", "--epochs", "2"], /^--epochs is given 2 times; once is enough\.$/],
     [["--out"], /^--out has no value\.$/],
@@ -179,23 +183,56 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
   assert.equal(code, 0, stderr);
   const [, before, after] = /held-out loss: (\S+) .* before, (\S+) /.exec(stdout)!;
   assert.ok(Number(after) < Number(before) - 0.1, stdout);
-  assert.match(stdout, /\| rougeLsum \|/);
+  assert.match(stdout, /\| score +\| base +\|\n[^]*\| score +\| base +\| tuned +\| change +\|\n/);
+  for (const score of ["ROUGE-Lsum", "BLEU", "loss on general text"]) {
+    assert.match(stdout, new RegExp(`\\| ${score} +\\| `));
+  }
   assert.match(stdout, /reference: It is \d+ dollars\.\n/);
   assert.match(stderr, /training 8\/8 · in .* tokens\/s/);
-  const files = ["run.svg", "run.png", "run.json", "rouge.svg", "adapter/adapter_model.safetensors"];
+  const files = [
+    "run.svg",
+    "run.png",
+    "run.json",
+    "evaluation/scores.svg",
+    "adapter/adapter_model.safetensors",
+  ];
+  const page = await Deno.readTextFile(join(out, "report.html"));
+  for (const part of ["Scores", "Curves", "Samples", "Data", "Settings"]) {
+    assert.match(page, new RegExp(`>${part}</h2>`));
+  }
   for (const name of [...files, "checkpoint-8/adapter_model.safetensors"]) {
     assert.ok((await Deno.stat(join(out, name))).size > 500, name);
   }
   assert.equal([...Deno.readDirSync(join(out, "tensorboard"))].length, 1);
   const config = JSON.parse(await Deno.readTextFile(join(out, "adapter/adapter_config.json")));
   assert.deepEqual([config.r, config.lora_alpha, config.target_modules.length], [16, 32, 7]);
-  assert.equal((await Deno.readTextFile(join(out, "answers.jsonl"))).trim().split("\n").length, 3);
+  const linesOf = async (name: string) =>
+    (await Deno.readTextFile(join(out, "evaluation", name))).trim().split("\n");
+  assert.equal((await linesOf("answers.jsonl")).length, 3);
+  const tuned = await linesOf("tuned.jsonl");
+  assert.equal(tuned.length, 1 + 3);
 
   const again = await finetune(args);
   assert.equal(again.code, 1);
   assert.match(
     again.stderr,
     /holds a run already: go on with it by --resume, or choose another folder by --out/,
+  );
+  // Killed while the last answer was written, and with another length of answers.
+  await Deno.writeTextFile(
+    join(out, "evaluation", "tuned.jsonl"),
+    tuned.slice(0, 3).join("\n") + '\n{"row":',
+  );
+  const [resumed, longer] = await Promise.all([
+    finetune([...args, "--resume"]),
+    finetune([...args.map((arg) => arg === "6" ? "7" : arg), "--resume"]),
+  ]);
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.deepEqual(await linesOf("tuned.jsonl"), tuned);
+  assert.match(longer.stdout, /^--max-new-tokens: 6 when the run began, 7 now\n/);
+  assert.match(
+    longer.stderr,
+    /base\.jsonl holds the answers of another evaluation: its maxNewTokens is 6, here it is 7;/,
   );
   await Deno.remove(folder, { recursive: true });
 });

@@ -4,7 +4,6 @@ import { detectPrompt } from "../data/detect.ts";
 import type { Prompt } from "../data/prompt.ts";
 import { atRow, type Row } from "../data/row.ts";
 import { UserError } from "../errors.ts";
-import { fileError } from "../formats/file_error.ts";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { Model } from "../models/model.ts";
 import { progressLine } from "../report/progress.ts";
@@ -13,7 +12,7 @@ import type { BootstrapOptions } from "./bootstrap.ts";
 import { measuredScore, modelsOf } from "./compare.ts";
 import { type Evaluated, type EvaluatedRow, evaluationTable, type MeasuredScore } from "./evaluation.ts";
 import { answersFingerprint } from "./fingerprint.ts";
-import { writeEvaluation } from "./folder.ts";
+import { makeFolder, writeEvaluation } from "./folder.ts";
 import { lossOnTexts } from "./forgetting.ts";
 import { openPredictions } from "./predictions.ts";
 import { type Answer, checkMeasure, type Measure, type Score } from "./score.ts";
@@ -131,12 +130,6 @@ function askedOf(rows: readonly Row[], { tokenizer }: Model, options: EvaluateOp
       return { row, index, question, prediction: "", reference: expected(row).trim() };
     })
   );
-}
-
-async function makeFolder(path: string): Promise<void> {
-  await Deno.mkdir(path, { recursive: true }).catch((error) => {
-    throw fileError(error, path, "write");
-  });
 }
 
 async function answersOf(

@@ -12,6 +12,7 @@ import { sideBySide } from "./samples.ts";
 /** Writes scores.md, scores.csv, scores.svg, answers.jsonl and scores.json; what is there is replaced. */
 export async function writeEvaluation(folder: string, evaluated: Evaluated): Promise<void> {
   const { answers, ...scores } = evaluated;
+  await makeFolder(folder);
   const text = `${evaluationTable(evaluated)}\n\n${sideBySide(evaluated)}`.trimEnd() + "\n";
   await writeFileAtomic(join(folder, "scores.md"), text);
   await writeFileAtomic(join(folder, "scores.csv"), evaluationCSV(evaluated));
@@ -23,6 +24,13 @@ export async function writeEvaluation(folder: string, evaluated: Evaluated): Pro
     answers.map((row) => JSON.stringify(row) + "\n").join(""),
   );
   await writeFileAtomic(join(folder, "scores.json"), JSON.stringify(scores, null, 2) + "\n");
+}
+
+/** Makes a folder where there is none yet. */
+export async function makeFolder(path: string): Promise<void> {
+  await Deno.mkdir(path, { recursive: true }).catch((error) => {
+    throw fileError(error, path, "write");
+  });
 }
 
 /**

@@ -8,6 +8,7 @@ import { batchLosses } from "../train/epoch.ts";
 import type { BootstrapOptions } from "./bootstrap.ts";
 import { measuredScore, modelsOf } from "./compare.ts";
 import { evaluationTable, type MeasuredScore } from "./evaluation.ts";
+import { writeEvaluation } from "./folder.ts";
 import { generalText } from "./general_text.ts";
 import type { Measure } from "./score.ts";
 
@@ -15,6 +16,8 @@ import type { Measure } from "./score.ts";
 export interface ForgettingOptions extends BootstrapOptions {
   /** Tokens of a text beyond this are cut off. Default 512. */
   maxLength?: number;
+  /** A folder (made where missing) for the table and the numbers, as {@linkcode evaluate} writes them for a report. */
+  out?: string;
   /** No progress line. */
   quiet?: boolean;
   /** Ends the work. */
@@ -51,9 +54,20 @@ export async function forgetting(
   texts: Iterable<string> = generalText,
   options: ForgettingOptions = {},
 ): Promise<ForgettingReport> {
-  const models = modelsOf("forgetting", model), list = [...texts];
+  const models = modelsOf("forgetting", model), names = [...models.keys()], list = [...texts];
   const measured = { ...await lossOnTexts(models, list, options), texts: list.length };
-  const toString = () => evaluationTable({ models: [...models.keys()], measures: [measured] });
+  if (options.out !== undefined) {
+    const { resamples = 1000, confidence = 0.95, out } = options;
+    await writeEvaluation(out, {
+      models: names,
+      rows: list.length,
+      resamples,
+      confidence,
+      measures: [measured],
+      answers: [],
+    });
+  }
+  const toString = () => evaluationTable({ models: names, measures: [measured] });
   return Object.defineProperty(measured, "toString", { value: toString });
 }
 
