@@ -23,14 +23,17 @@ import {
   forgetting,
   generalText,
   generate,
+  initModel,
   type Interval,
   jsonScores,
   loadModel,
+  loadTokenizer,
   meanMeasure,
   type Measure,
   type Model,
   openDevice,
   packBatches,
+  parseConfig,
   readEvaluation,
   rougeScore,
   type Row,
@@ -39,7 +42,8 @@ import {
   useAdapter,
   UserError,
 } from "../mod.ts";
-import { readJson } from "./references.ts";
+import { forModel } from "../lib/models/load.ts";
+import { readJson, referenceFolder } from "./references.ts";
 
 interface Case {
   values: Interval[];
@@ -417,6 +421,51 @@ Deno.test("forgetting is the loss on general texts before and after, paired", as
   assert.deepEqual(measures.map(({ name }) => name), ["exact match", "loss on general text"]);
   assert.equal(measures[1].lowerIsBetter, true);
 });
+
+Deno.test("an encoder-decoder is evaluated through the same generate; it forgets the second halves of texts", async () => {
+  const config = parseConfig({
+    ...{
+      model_type: "t5",
+      vocab_size: 512,
+      d_model: 32,
+      d_kv: 8,
+      d_ff: 64,
+      num_layers: 2,
+      num_heads: 4,
+      eos_token_id: 2,
+    },
+    ...{
+      pad_token_id: 0,
+      decoder_start_token_id: 0,
+      feed_forward_proj: "gated-gelu",
+      tie_word_embeddings: false,
+    },
+  });
+  const tokenizer = forModel((await loadTokenizer(referenceFolder("tiny_tokenizer")))!, config);
+  const plain: Model = { ...await initModel(config, { device, seed: 4 }), tokenizer };
+  const tuned = attachLoRA(plain, { r: 2, quiet: true });
+  const asked = { ...settings, maxNewTokens: 5, prompt: financeQA };
+  const { answers } = await evaluate(tuned, rows, [byChrf()], asked);
+  for (const [i, row] of rows.entries()) {
+    const alone = await generate(plain, financeQA.question(row), { maxNewTokens: 5 });
+    assert.deepEqual(answers[i].predictions, { base: alone.trim(), tuned: alone.trim() }); // an adapter starts at nothing
+  }
+  const texts = ["The fund pays a fee.", "A bond falls when rates rise."];
+  const { values, changes } = await forgetting(tuned, texts, { quiet: true });
+  const halves = [{ prompt: "The fund", completion: "pays a fee." }, {
+    prompt: "A bond falls",
+    completion: "when rates rise.",
+  }];
+  const loss = await evaluateLoss(plain, packBatches(halves, { tokenizer, prompt: completion }));
+  assert.ok(Math.abs(values.base.value - loss) < 1e-5, `${values.base.value} ${loss}`);
+  assert.deepEqual(changes.tuned, { value: 0, low: 0, high: 0 });
+});
+
+const completion = {
+  name: "completion",
+  question: (row: Row) => row.prompt,
+  answer: (row: Row) => row.completion,
+};
 
 Deno.test("best and worst rows are those of the largest and the smallest change, and none is both", () => {
   const answers = [0.1, 0.9, 0.5, 0.2].map((tuned, index) => ({

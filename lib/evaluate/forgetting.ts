@@ -33,9 +33,9 @@ export interface ForgettingReport extends MeasuredScore {
 }
 
 /**
- * How much a model forgets while it is tuned: its mean loss on general texts (each text whole, all tokens counted alike),
- * beside that of its base, with bootstrap intervals over the texts. A rise says that the adapter costs something outside
- * of what it was trained on.
+ * How much a model forgets while it is tuned: its mean loss on general texts (each text whole, all tokens counted alike; an
+ * encoder-decoder reads the first half of a text and is asked for the second), beside that of its base, with bootstrap
+ * intervals over the texts. A rise says that the adapter costs something outside of what it was trained on.
  *
  * @param model a model with an adapter ("base" and "tuned" are compared), or several by name
  * @param texts default {@linkcode generalText}; give texts of what the model must stay good at
@@ -92,8 +92,9 @@ export async function lossOnTexts(
     for (const [name, model] of models) {
       const counts: [loss: number, tokens: number][] = [];
       const rows = list.map((text) => ({ text }));
-      const { tokenizer } = model, { maxLength = 512, signal } = options;
-      const batches = packBatches(rows, { tokenizer, prompt: wholeText, maxLength, batchSize: 1 });
+      const { tokenizer, config } = model, { maxLength = 512, signal } = options;
+      const prompt = config.encoderDecoder ? secondHalf : wholeText;
+      const batches = packBatches(rows, { tokenizer, prompt, maxLength, batchSize: 1 });
       for await (const { loss, targets } of batchLosses(model, batches)) {
         signal?.throwIfAborted();
         counts.push([loss, targets]);
@@ -115,3 +116,16 @@ const lossMeasure = (counts: readonly (readonly number[])[]): Measure => ({
 });
 
 const wholeText: Prompt = { name: "text", question: () => "", answer: ({ text }) => text };
+
+/** For an encoder-decoder: it reads the first half of the words, and the loss is that of the others. */
+const secondHalf: Prompt = {
+  name: "text continued",
+  question: ({ text }) => halves(text)[0],
+  answer: ({ text }) => halves(text)[1],
+};
+
+/** Cut at the space that is nearest before the middle; a text without one is its own continuation. */
+function halves(text: string): [string, string] {
+  const middle = text.lastIndexOf(" ", text.length / 2);
+  return middle < 0 ? [text, text] : [text.slice(0, middle), text.slice(middle + 1)];
+}
