@@ -69,7 +69,7 @@ for (const [i, [name, options]] of ours.entries()) {
   Deno.test(`${device.backend}: PEFT loads an adapter trained and saved here: ${name}`, async () => {
     const folder = await Deno.makeTempDir();
     const base = await loadModel(baseFolder(name), { device });
-    const model = attachLoRA(base, { ...options, quiet: true });
+    const model = await attachLoRA(base, { ...options, quiet: true });
     const { rows } = await readCases(name);
     const batches = Array.from({ length: 5 }, () => batchOf(rows));
     await trainEpoch(model, batches, { optimizer: adamW(model, { learningRate: 0.02 }), quiet: true });
