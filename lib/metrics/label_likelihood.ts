@@ -10,6 +10,7 @@ import { headName, type Model } from "../models/model.ts";
 import { typesOf } from "../models/parameters.ts";
 import { checkIds } from "../train/inspect.ts";
 import { compiled, headTensors, hiddenStates } from "../train/step.ts";
+import { t5Logits } from "../train/t5_step.ts";
 
 /** What a model thinks of each label after one prompt; lists in the order of the labels. */
 export interface LabelLikelihood<L> {
@@ -42,12 +43,11 @@ const MOST_LOGITS = 4_000_000;
  *
  * @param prompts texts, or rows of token ids
  * @param labels texts, or rows of token ids for prompts of token ids
- * @throws {UserError} for fewer than two labels, an encoder-decoder, a text without a tokenizer, or a prompt that leaves no
- *   room for a label
+ * @throws {UserError} for fewer than two labels, a text without a tokenizer, or a prompt that leaves no room for a label
  *
  * Source: log-likelihoods and tokens as in lm-evaluation-harness (prompt and label are tokenized as one text, white space at
- * the prompt's end belongs to the label); its acc takes the largest sum, its acc_norm divides by letters where this divides
- * by tokens.
+ * the prompt's end belongs to the label; an encoder-decoder's label is a text of its own, without EOS); its acc takes the
+ * largest sum, its acc_norm divides by letters where this divides by tokens.
  *
  * @example
  * ```ts
@@ -81,7 +81,8 @@ export async function scoreLabels<const L extends string | readonly number[]>(
   const results: LabelLikelihood<L>[] = new Array(asked.length);
   for (let start = 0; start < order.length; start += batchSize) {
     const rows = order.slice(start, start + batchSize);
-    const sums = await batchSums(model, rows.map((row) => asked[row]));
+    const choices = rows.map((row) => asked[row]);
+    const sums = await (model.config.encoderDecoder ? answerSums(model, choices) : batchSums(model, choices));
     rows.forEach((row, i) => results[row] = likelihood(labels, asked[row], sums[i]));
   }
   return results;
@@ -111,13 +112,14 @@ function choice(model: Model, asked: Asked, { separator }: LabelOptions): Choice
     throw new UserError(`${name}: one is text and the other token ids; make both the same.`);
   }
   const { ids, start } = typeof prompt === "string"
-    ? textChoice(model, prompt, separator ?? (/\s$/.test(prompt) ? "" : " "), label as string)
+    ? textChoice(model, prompt, label as string, separator)
     : { ids: [...prompt, ...label as number[]], start: prompt.length };
   checkIds(model, ids, `${name}: token id`);
   if (start < 1) throw new UserError(`${name}: the prompt is empty; give it at least one token.`);
   if (start >= ids.length) throw new UserError(`${name}: the label has no token of its own; take another.`);
-  const { maxPositionEmbeddings } = model.config;
-  if (ids.length > maxPositionEmbeddings) {
+  const { maxPositionEmbeddings, encoderDecoder } = model.config;
+  // Relative positions, as T5 has them, have no end.
+  if (!encoderDecoder && ids.length > maxPositionEmbeddings) {
     throw new UserError(
       `${name} has ${ids.length} tokens, but the model ${maxPositionEmbeddings} positions: shorten the prompt.`,
     );
@@ -125,11 +127,21 @@ function choice(model: Model, asked: Asked, { separator }: LabelOptions): Choice
   return { ids, start };
 }
 
-function textChoice({ name, tokenizer }: Model, prompt: string, separator: string, label: string): Choice {
+function textChoice(
+  { name, tokenizer, config }: Model,
+  prompt: string,
+  label: string,
+  separator = /\s$/.test(prompt) ? "" : " ",
+): Choice {
   if (!tokenizer) {
     throw new UserError(
       `${name} has no tokenizer.json: add the tokenizer's files, or pass token ids instead of text.`,
     );
+  }
+  if (config.encoderDecoder) {
+    const question = tokenizer.encode(prompt);
+    const answer = tokenizer.encode(label, { addSpecialTokens: false });
+    return { ids: [...question, ...answer], start: question.length };
   }
   const ids = tokenizer.encode(prompt + separator + label);
   return { ids, start: tokenizer.encode(prompt.trimEnd()).length };
@@ -181,6 +193,31 @@ async function batchSums(model: Model, prompts: readonly Choice[][]): Promise<nu
     }
   } finally {
     model.device.free(x);
+  }
+  return sums;
+}
+
+/** The same for an encoder-decoder: each label is an answer of its own. */
+async function answerSums(model: Model, prompts: readonly Choice[][]): Promise<number[][]> {
+  const { vocabSize, encoderDecoder } = model.config, { decoderStartTokenId } = encoderDecoder!;
+  const rows = prompts.flatMap((choices, prompt) =>
+    choices.map((choice, label) => ({ ...choice, prompt, label }))
+  );
+  const batch = batchOf(
+    rows.map(({ ids, start }) => ({ inputIds: ids.slice(0, start), labels: ids.slice(start) })),
+    { decoderStartTokenId },
+  );
+  const tensor = await t5Logits(model, batch);
+  const [logits] = await model.device.read(tensor);
+  model.device.free(tensor);
+  const sums = prompts.map((choices) => choices.map(() => 0));
+  let target = 0;
+  for (const { ids, start, prompt, label } of rows) {
+    for (let i = start; i < ids.length; i++, target++) {
+      const at = batch.targetIndex[target] * vocabSize;
+      const row = (logits as Float32Array).subarray(at, at + vocabSize);
+      sums[prompt][label] += row[ids[i]] - logSumExp(row);
+    }
   }
   return sums;
 }
