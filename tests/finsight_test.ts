@@ -285,6 +285,11 @@ Deno.test("what cannot be is refused with file, row and field", async () => {
     () => introductionConversations(500, { turns: [1, 1], careless: 0, systemPrompts: ["Hi"] }),
     /only \d+ different/,
   );
+  await refused(
+    "prompts",
+    () => redditConversations(posts, { systemPrompts: [] }),
+    /list to draw from is empty/,
+  );
   await refused("none", () => splitEach([]), /at least one dataset/);
   assert.equal(definitionConversations(file()).length, 0);
 });

@@ -44,19 +44,23 @@ export function similarTexts(texts: Iterable<string>, options: SimilarOptions = 
   }
   checkTexts("similarTexts", "texts", typeof texts === "string" ? undefined : texts);
   const vectors = tfidfVectors(Array.from(texts), options);
-  const holders = new Map<number, { text: number; weight: number }[]>();
+  // For each feature the texts before that hold it, so that only features in common are multiplied.
+  const holders = new Map<number, { texts: number[]; weights: number[] }>();
+  const cosines = new Float64Array(vectors.length);
   return vectors.flatMap((vector, second) => {
-    const cosines = new Map<number, number>();
+    cosines.fill(0, 0, second);
     for (const [feature, weight] of vector) {
-      const held = holders.get(feature) ?? [];
-      for (const { text, weight: other } of held) {
-        cosines.set(text, (cosines.get(text) ?? 0) + weight * other);
-      }
+      const held = holders.get(feature) ?? { texts: [], weights: [] };
+      for (let i = 0; i < held.texts.length; i++) cosines[held.texts[i]] += weight * held.weights[i];
+      held.texts.push(second);
+      held.weights.push(weight);
       holders.set(feature, held);
-      held.push({ text: second, weight });
     }
-    return [...cosines].filter(([, cosine]) => cosine > threshold).sort((a, b) => a[0] - b[0])
-      .map(([first, cosine]) => ({ first, second, similarity: cosine }));
+    const found: NearPair[] = [];
+    for (let first = 0; first < second; first++) {
+      if (cosines[first] > threshold) found.push({ first, second, similarity: cosines[first] });
+    }
+    return found;
   });
 }
 

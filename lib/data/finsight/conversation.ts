@@ -56,7 +56,10 @@ export function drawBy(seed: number): Draw {
   return {
     chance,
     between,
-    pick: (list) => list[between(0, list.length - 1)],
+    pick(list) {
+      if (list.length > 0) return list[between(0, list.length - 1)];
+      throw new UserError("a list to draw from is empty: give at least one system prompt and one starter.");
+    },
     shuffled(list) {
       const order = [...list];
       for (let last = order.length - 1; last > 0; last--) {

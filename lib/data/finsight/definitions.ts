@@ -99,8 +99,8 @@ const NO_TERM =
 
 /**
  * Definitions that a document's passages give, such as those of `loadPDF`: sentences that begin "A bond is a ...", "Duration
- * refers to the ...", with up to two sentences that go on with it in the same paragraph. What is found is the text's own words; passages
- * that define nothing give nothing.
+ * refers to the ...", with up to two sentences that go on with it in the same paragraph. What is found is the text's own
+ * words; passages that define nothing give nothing.
  *
  * @param passages { text, source?, page? }
  * @throws UserError for a passage without text

@@ -54,8 +54,8 @@ export function textQuality(text: string): number {
  * - the share of its distinct words that have eight or more characters
  *
  * Words are the tokens of NLTK's word_tokenize without punctuation at their ends (TextBlob's words, which the FinSight
- * repository took; the formula is the repository's). A text of fewer than ten characters or without a word has 0; only the first 10,000
- * characters count. FinSight keeps texts above 0.3.
+ * repository took; the formula is the repository's). A text of fewer than ten characters or without a word has 0; only the
+ * first 10,000 characters count. FinSight keeps texts above 0.3.
  *
  * @example
  * ```ts

@@ -21,6 +21,12 @@ export interface RedditOptions extends CleanOptions {
   complexity?: TextScore;
   /** Default {@linkcode financeRelevance}. */
   relevance?: TextScore;
+  /** The kinds of spoken language in a text; default {@linkcode spokenKinds}. */
+  kinds?: (text: string) => readonly string[];
+  /** Whether a text is profane; default {@linkcode isProfane}. */
+  profane?: (text: string) => boolean;
+  /** Why a text is no answer; default {@linkcode answerFaults}. */
+  faults?: (text: string) => readonly string[];
   /** What the scores have to be above; default quality 0.6, complexity 0.3, relevance 0.2. */
   above?: { quality?: number; complexity?: number; relevance?: number };
   /** The percentile of z_score, combined_score and comment_normalized_score that rows have to be above; default 20. */
@@ -49,6 +55,9 @@ export interface RedditOptions extends CleanOptions {
  * 10. no two alike: cosine of TF-IDF vectors (5,000 features of one and two words) at most 0.85, the earliest stays
  * 11. a sound answer ({@linkcode answerFaults}), which the repository asks for when it builds conversations
  *
+ * The repository's log says 250,000, after step 2 137,812, from step 4 on 137,118, 137,049, 4,707, 3,457, 3,055, 2,963 and
+ * 2,960; its scores had landed on other rows than those they were taken from, so that only the first figure compares.
+ *
  * @example
  * ```ts
  * import { curate, funnelChart, redditSteps } from "@fintune/fintune";
@@ -66,6 +75,7 @@ export interface RedditOptions extends CleanOptions {
 export function redditSteps(options: RedditOptions = {}): CurationStep[] {
   const { quality = textQuality, complexity = textComplexity, relevance = financeRelevance, above = {} } =
     options;
+  const { kinds = spokenKinds, profane = isProfane, faults = answerFaults } = options;
   const { percentile = 20, spoken = 2, characters: [least, most] = [50, 2000], similar = 0.85 } = options;
   const scores = { z_score: "number", combined_score: "number", comment_normalized_score: "number" } as const;
   const byText = (name: string, score: TextScore, bar: number) =>
@@ -79,15 +89,15 @@ export function redditSteps(options: RedditOptions = {}): CurationStep[] {
     byText("relevance", relevance, above.relevance ?? 0.2),
     step(
       "spoken",
-      (row) => spokenKinds(textIn(row, "answer")).length >= spoken || `fewer than ${spoken} kinds`,
+      (row) => kinds(textIn(row, "answer")).length >= spoken || `fewer than ${spoken} kinds`,
     ),
-    step("no profanity", (row) => !isProfane(textIn(row, "answer")) || "profanity"),
+    step("no profanity", (row) => !profane(textIn(row, "answer")) || "profanity"),
     step(`of ${least} to ${most} characters`, (row) => {
       const length = [...textIn(row, "answer")].length;
       return length < least ? "too short" : length > most ? "too long" : true;
     }),
     similarStep("answer", { threshold: similar }),
-    step("sound answers", (row) => answerFaults(textIn(row, "answer"))[0] ?? true),
+    step("sound answers", (row) => faults(textIn(row, "answer"))[0] ?? true),
   ];
 }
 
