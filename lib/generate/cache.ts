@@ -1,8 +1,11 @@
 // Keys and values of what each stream has seen: per layer [streams, kvHeads, positions, D]. On WebGPU programs write them
 // in place; on the CPU JavaScript does, as onnxruntime would copy the whole cache for every token.
 import type { Device } from "../engine/device.ts";
+import { gatherRows } from "../engine/ops/gather_rows.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { f32, i32, trace } from "../engine/trace.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { compiled } from "../train/programs.ts";
 
 /** Where a token's keys and values go. */
 export interface Slot {
@@ -21,6 +24,8 @@ export interface KVCache {
   ofStream(layer: number, stream: number): { k: Tensor; v: Tensor };
   /** Copies rows [slots.length, kvHeads * D] of one layer in (CPU). */
   write(layer: number, k: Tensor, v: Tensor, slots: readonly Slot[]): void;
+  /** Stream s gets what stream parents[s] has. */
+  reorder(parents: readonly number[]): Promise<void>;
   free(): void;
 }
 
@@ -85,6 +90,40 @@ export function createCache(device: Device, config: ModelConfig, streams: number
       copy(keys[layer].storage as Float32Array, k.storage as Float32Array, slots);
       copy(values[layer].storage as Float32Array, v.storage as Float32Array, slots);
     },
+    async reorder(parents) {
+      if (parents.every((parent, stream) => parent === stream)) return;
+      if (device.backend === "cpu") return void [...keys, ...values].forEach((cache) => take(cache, parents));
+      keys = await taken(device, keys, parents);
+      values = await taken(device, values, parents);
+    },
     free: () => device.free(...keys, ...values),
   };
+}
+
+/** On the CPU in place. */
+function take({ storage, shape: [streams] }: Tensor, parents: readonly number[]): void {
+  const to = storage as Float32Array, from = to.slice(), size = to.length / streams;
+  parents.forEach((parent, stream) => {
+    if (parent !== stream) to.set(from.subarray(parent * size, (parent + 1) * size), stream * size);
+  });
+}
+
+/** On a GPU as new tensors; the old ones are freed. */
+async function taken(device: Device, caches: Tensor[], parents: readonly number[]): Promise<Tensor[]> {
+  const index = device.upload(Int32Array.from(parents), [parents.length], "i32");
+  const types = { cache: f32("streams", "width"), index: i32("streams") };
+  const program = await compiled(
+    device,
+    "reorder cache",
+    () => trace(types, ({ cache, index }) => ({ taken: gatherRows(cache, index) })),
+    { light: true },
+  );
+  const made: Tensor[] = [];
+  for (const { dtype, shape, storage } of caches) {
+    const width = shape.slice(1).reduce((product, size) => product * size, 1);
+    const { taken } = await program.run({ cache: { dtype, shape: [shape[0], width], storage }, index });
+    made.push({ ...taken, shape });
+  }
+  device.free(index, ...caches);
+  return made;
 }

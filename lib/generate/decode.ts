@@ -23,6 +23,8 @@ export interface Streams {
   start(): Promise<Tensor>;
   /** The logits after one token more of every stream, the answer's number `step` from 0 on. */
   next(ids: Tensor, step: number): Promise<Tensor>;
+  /** Stream s goes on from what stream parents[s] has read so far. */
+  reorder(parents: readonly number[]): Promise<void>;
   free(): void;
 }
 
@@ -36,11 +38,7 @@ export async function* decode(
   settings: DecodeSettings,
 ): AsyncGenerator<Int32Array> {
   const { device } = trained, { maxNewTokens } = settings;
-  const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
-  checkGenerationMemory(trained, prompts.length, longest);
-  const { model, free } = await withReadyMagnitudes(trained);
-  const open = model.config.encoderDecoder ? openT5Streams : openStreams;
-  const streams = await open(model, prompts, maxNewTokens), { begun } = streams;
+  const { model, streams, free } = await openAnswers(trained, prompts, maxNewTokens), { begun } = streams;
   const length = Math.max(...begun.map(({ length }) => length)) + maxNewTokens;
   const picker = createPicker({ model, prompts: begun }, length, settings);
   /** Tokens that were not read back, behind the last that was: the next step still reads it. */
@@ -61,17 +59,45 @@ export async function* decode(
   } finally {
     device.free(...pending);
     picker.free();
-    streams.free();
     free();
+  }
+}
+
+/** Streams of answers to the prompts, `copies` of each behind one another; `free` gives back what they hold. */
+export async function openAnswers(
+  trained: Model,
+  prompts: readonly (readonly number[])[],
+  maxNewTokens: number,
+  copies: number = 1,
+): Promise<{ model: Model; streams: Streams; free(): void }> {
+  const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
+  checkGenerationMemory(trained, prompts.length * copies, longest);
+  const { model, free } = await withReadyMagnitudes(trained);
+  try {
+    const open = model.config.encoderDecoder ? openT5Streams : openStreams;
+    const streams = await open(model, prompts, maxNewTokens, copies);
+    return {
+      model,
+      streams,
+      free() {
+        streams.free();
+        free();
+      },
+    };
+  } catch (error) {
+    free();
+    throw error;
   }
 }
 
 /** A decoder's: prompts and answers are one text, and share the cache. */
 async function openStreams(
   model: Model,
-  prompts: readonly (readonly number[])[],
+  given: readonly (readonly number[])[],
   maxNewTokens: number,
+  copies: number,
 ): Promise<Streams> {
+  const prompts = given.flatMap((prompt) => Array.from({ length: copies }, () => prompt));
   const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
   const batch = createBatch(model, prompts, longest);
   const free = () => batch.cache.free();
@@ -90,6 +116,7 @@ async function openStreams(
       const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length + step }));
       return decodeStep(batch, decoder, ids, slots);
     },
+    reorder: (parents) => batch.cache.reorder(parents),
     free() {
       release();
       free();

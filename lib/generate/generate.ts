@@ -4,6 +4,7 @@ import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { checkIds } from "../train/inspect.ts";
+import { searchBeams } from "./beams.ts";
 import { decode } from "./decode.ts";
 
 /**
@@ -28,6 +29,18 @@ export interface GenerateOptions {
   repetitionPenalty?: number;
   /** No sequence of so many tokens occurs twice; default 0: off. */
   noRepeatNgramSize?: number;
+  /**
+   * Beam search: so many answers of each prompt go on together, and the one with the best score is given. Default 1: none.
+   * Tokens are then not drawn.
+   */
+  numBeams?: number;
+  /** Beam search: scores are divided by the answer's length to this power, so that above 0 long answers gain; default 1. */
+  lengthPenalty?: number;
+  /**
+   * Beam search ends a prompt's search when numBeams answers have ended (true), when none that goes on is likely to become
+   * better (false, the default), or surely none ("never").
+   */
+  earlyStopping?: boolean | "never";
   /** Same seed, same text; default 0. */
   seed?: number;
   /** A number for each prompt, which decides its random numbers together with the seed; default 0, 1, 2 and so on. */
@@ -42,7 +55,8 @@ export interface GenerateOptions {
 
 /**
  * Continues prompts. Text gives text, token ids give token ids (with the EOS that ended them); the prompt itself is not
- * repeated. Prompts of different lengths share a batch without padding.
+ * repeated. Prompts of different lengths share a batch without padding. An encoder-decoder (T5) answers its prompts: the
+ * encoder reads each once.
  *
  * @throws UserError for text without a tokenizer, an empty prompt, a prompt that leaves no room in the model's
  *   positions, or an option out of range
@@ -115,6 +129,11 @@ async function answerBatch(
   answers: number[][],
 ): Promise<void> {
   const limits = batch.map((i) => Math.min(settings.maxNewTokens, room(model, prompts[i])));
+  if (settings.numBeams > 1) {
+    const found = await searchBeams(model, batch.map((i) => prompts[i]), limits, settings);
+    found.forEach((tokens, b) => answers[batch[b]] = tokens);
+    return;
+  }
   const ended = batch.map(() => false);
   const streamIds = batch.map((i) => settings.streamIds?.[i] ?? i);
   const streams = { ...settings, maxNewTokens: Math.max(...limits), streamIds };
@@ -148,6 +167,11 @@ export async function* streamText(
   options: GenerateOptions = {},
 ): AsyncGenerator<string, void, void> {
   const { eosTokenIds, signal, ...settings } = settled(model, options);
+  if (settings.numBeams > 1) {
+    throw new UserError(
+      "streamText cannot search beams, whose answer is known only at the end: use generate.",
+    );
+  }
   const ids = promptIds(model, prompt, 0);
   if (signal?.aborted) return;
   const maxNewTokens = Math.min(settings.maxNewTokens, room(model, ids));
@@ -193,13 +217,20 @@ function tokenizerOf(model: Model): Tokenizer {
 }
 
 /** The options that the loops use, with their defaults. */
-type Settings = Required<Pick<GenerateOptions, "maxNewTokens" | "seed" | "batchSize" | "eosTokenIds">> & {
-  pick: Required<
-    Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty" | "noRepeatNgramSize">
-  >;
-  streamIds?: readonly number[];
-  signal?: AbortSignal;
-};
+type Settings =
+  & Required<
+    Pick<
+      GenerateOptions,
+      "maxNewTokens" | "seed" | "batchSize" | "eosTokenIds" | "numBeams" | "lengthPenalty" | "earlyStopping"
+    >
+  >
+  & {
+    pick: Required<
+      Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty" | "noRepeatNgramSize">
+    >;
+    streamIds?: readonly number[];
+    signal?: AbortSignal;
+  };
 
 /** The caller's options, then the model's own settings, then defaults. */
 function settled(model: Model, options: GenerateOptions): Settings {
@@ -213,6 +244,9 @@ function settled(model: Model, options: GenerateOptions): Settings {
   const repetitionPenalty = options.repetitionPenalty ?? generation.repetitionPenalty ?? 1;
   const noRepeatNgramSize = options.noRepeatNgramSize ?? generation.noRepeatNgramSize ?? 0;
   const { eosTokenIds = generation.eosTokenIds } = options;
+  const numBeams = options.numBeams ?? generation.numBeams ?? 1;
+  const lengthPenalty = options.lengthPenalty ?? generation.lengthPenalty ?? 1;
+  const earlyStopping = options.earlyStopping ?? generation.earlyStopping ?? false;
   const check = (fits: boolean, name: keyof GenerateOptions, wanted: string) => {
     if (!fits) throw new UserError(`${name} is ${options[name]}; it must be ${wanted}.`);
   };
@@ -226,6 +260,11 @@ function settled(model: Model, options: GenerateOptions): Settings {
   check(repetitionPenalty > 0 && repetitionPenalty < Infinity, "repetitionPenalty", "above 0");
   check(whole(noRepeatNgramSize, 0), "noRepeatNgramSize", "a whole number of at least 0");
   check(whole(seed, -Infinity), "seed", "a whole number");
+  check(whole(numBeams, 1), "numBeams", "a whole number of at least 1");
+  check(Number.isFinite(lengthPenalty), "lengthPenalty", "a number");
+  check([true, false, "never"].includes(earlyStopping), "earlyStopping", 'true, false or "never"');
+  check(numBeams === 1 || !doSample, "numBeams", "1 where tokens are drawn (doSample or temperature)");
   const pick = { temperature: doSample ? temperature : 0, topK, topP, repetitionPenalty, noRepeatNgramSize };
-  return { maxNewTokens, seed, batchSize, eosTokenIds, streamIds, signal, pick };
+  const beams = { numBeams, lengthPenalty, earlyStopping };
+  return { maxNewTokens, seed, batchSize, eosTokenIds, streamIds, signal, pick, ...beams };
 }

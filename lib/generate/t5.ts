@@ -73,11 +73,12 @@ function stepGraph(setup: T5Setup, weights: Types, cacheOnDevice: boolean): Grap
   });
 }
 
-/** Streams of answers to questions that are read together. */
+/** Streams of answers to questions that are read together, `copies` for each; all copies look at the one reading. */
 export async function openT5Streams(
   model: Model,
   prompts: readonly (readonly number[])[],
   maxNewTokens: number,
+  copies: number,
 ): Promise<Streams> {
   const { device, config } = model,
     { numDecoderLayers, decoderStartTokenId, headScale } = config
@@ -92,7 +93,7 @@ export async function openT5Streams(
   const cache = createCache(
     device,
     { ...config, numHiddenLayers: numDecoderLayers },
-    prompts.length,
+    prompts.length * copies,
     maxNewTokens,
   );
   const weights = withoutEncoder(tensorsUnder(model, ""));
@@ -103,9 +104,9 @@ export async function openT5Streams(
   const lasting = {
     bias: await biasTensor(model, "decoder"),
     headScale: device.upload(Float32Array.of(headScale), [1], "f32"),
-    ...await memories(model, setup, prompts),
+    ...await memories(model, setup, prompts, copies),
   };
-  const streams = prompts.length, each = prompts.map((_, stream) => stream);
+  const streams = prompts.length * copies, each = Array.from({ length: streams }, (_, stream) => stream);
 
   const step = async (ids: Tensor, position: number): Promise<Tensor> => {
     cache.reserve(position + 1);
@@ -134,7 +135,7 @@ export async function openT5Streams(
     return logits;
   };
   return {
-    begun: prompts.map(() => [decoderStartTokenId]),
+    begun: each.map(() => [decoderStartTokenId]),
     async start() {
       const ids = upload(each.map(() => decoderStartTokenId), streams);
       const logits = await step(ids, 0);
@@ -142,6 +143,7 @@ export async function openT5Streams(
       return logits;
     },
     next: (ids, number) => step(ids, number + 1),
+    reorder: (parents) => cache.reorder(parents),
     free() {
       cache.free();
       device.free(...Object.values(lasting));
@@ -162,6 +164,7 @@ async function memories(
   model: Model,
   setup: T5Setup,
   prompts: readonly (readonly number[])[],
+  copies: number,
 ): Promise<Tensors> {
   const { device, config } = model, { decoderStartTokenId, numDecoderLayers } = config.encoderDecoder!;
   const rows = prompts.map((inputIds) => ({ inputIds, labels: [decoderStartTokenId] }));
@@ -181,6 +184,10 @@ async function memories(
     found[`memoryV.${i}`] = v;
   }
   device.free(encoded);
-  const own = batch.decoder!.memoryRanges.subarray(0, 2 * prompts.length);
-  return { ...found, questions: device.upload(own.slice(), [prompts.length, 2], "i32") };
+  // Each answer of this batch is one token long: its ranges are one for each question.
+  const { memoryRanges } = batch.decoder!;
+  const own = prompts.flatMap((_, i) =>
+    Array.from({ length: copies }, () => [...memoryRanges.subarray(2 * i, 2 * i + 2)]).flat()
+  );
+  return { ...found, questions: device.upload(Int32Array.from(own), [prompts.length * copies, 2], "i32") };
 }

@@ -27,6 +27,12 @@ export interface GenerationConfig {
   readonly noRepeatNgramSize?: number;
   /** Longest answer, in tokens. */
   readonly maxNewTokens?: number;
+  /** Answers of a prompt that beam search follows; 1: none. */
+  readonly numBeams?: number;
+  /** Beam search: the power of an answer's length by which its score is divided. */
+  readonly lengthPenalty?: number;
+  /** Beam search: when it ends. */
+  readonly earlyStopping?: boolean | "never";
 }
 
 /** Each number of the file: its name there, and what it may be. */
@@ -45,6 +51,8 @@ const numbers = {
     "a whole number of at least 1",
     (x: number) => Number.isInteger(x) && x > 0,
   ],
+  numBeams: ["num_beams", "a whole number of at least 1", (x: number) => Number.isInteger(x) && x > 0],
+  lengthPenalty: ["length_penalty", "a number", Number.isFinite],
 } as const;
 type NumberName = keyof typeof numbers;
 
@@ -75,7 +83,9 @@ function sampling(json: Readonly<Record<string, unknown>>, path: string): Partia
   const refuse = (key: string, wanted: string) => {
     throw new UserError(`${path}: ${key} is ${JSON.stringify(json[key])}; it must be ${wanted}.`);
   };
-  const found: Partial<Record<NumberName, number>> & { doSample?: boolean } = {};
+  const found:
+    & Partial<Record<NumberName, number>>
+    & { doSample?: boolean; earlyStopping?: boolean | "never" } = {};
   for (const name of Object.keys(numbers) as NumberName[]) {
     const [key, wanted, fits] = numbers[name];
     const value = json[key];
@@ -83,7 +93,11 @@ function sampling(json: Readonly<Record<string, unknown>>, path: string): Partia
     if (typeof value !== "number" || !Number.isFinite(value) || !fits(value)) refuse(key, wanted);
     else found[name] = value;
   }
-  const { do_sample: doSample } = json;
+  const { do_sample: doSample, early_stopping: early = null } = json;
+  if (early !== null && typeof early !== "boolean" && early !== "never") {
+    refuse("early_stopping", 'true, false or "never"');
+  }
+  if (early !== null) found.earlyStopping = early as boolean | "never";
   if (doSample === undefined || doSample === null) return found;
   if (typeof doSample !== "boolean") refuse("do_sample", "true or false");
   return { ...found, doSample: doSample as boolean };
@@ -98,6 +112,7 @@ export function generationConfigJson(config: GenerationConfig): Record<string, u
     eos_token_id: eosTokenIds,
     pad_token_id: padTokenId,
     do_sample: doSample,
+    early_stopping: config.earlyStopping,
     ...Object.fromEntries(settings),
   };
 }
