@@ -158,6 +158,7 @@ Deno.test("order counts where the expected query has one, and not inside its par
 
 Deno.test("hostile queries are refused or cut, and the next one runs", async () => {
   const expected = "SELECT name FROM fund";
+  const endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)";
   const many = "fund a, fund b, fund c, fund d, fund e, fund f, fund g, fund h, fund i, fund j";
   const hostile: [string, RegExp][] = [
     ["ATTACH DATABASE '/etc/passwd' AS p", /^refused: /],
@@ -172,7 +173,7 @@ Deno.test("hostile queries are refused or cut, and the next one runs", async () 
     ["SELECT readfile('/etc/passwd')", /no such function/],
     ["SELECT * FROM pragma_database_list", /^refused: |^failed: /],
     ["SELECT name FROM fund ORDER BY random()", /^refused: /],
-    ["WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c", /^cut: /],
+    [`${endless} SELECT count(*) FROM c`, /^cut: /],
     [
       "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c",
       /^cut: more than 10000 rows/,
@@ -181,6 +182,10 @@ Deno.test("hostile queries are refused or cut, and the next one runs", async () 
     [`SELECT a.id FROM ${many}`, /^cut: /],
     [`SELECT DISTINCT a.name || b.name || c.name || d.name || e.name || f.name FROM ${many}`, /^cut: /],
     ["SELECT zeroblob(2000000000)", /^cut: /],
+    [`${endless} SELECT sum(length(replace(hex(zeroblob(9000)), '0', '11'))) FROM c`, /^cut: /],
+    [`${endless} SELECT sum(hex(zeroblob(9000)) LIKE '%0%0%0%0%0%0%0%1') FROM c`, /^cut: /],
+    [`${endless} SELECT group_concat(hex(zeroblob(9000))) FROM c`, /^cut: /],
+    [`${endless} SELECT x FROM c ORDER BY hex(zeroblob(9000 + x - x)) || x`, /^cut: /],
     ["SELECT hex(zeroblob(90000)) || hex(zeroblob(90000))", /^cut: /],
     ["SELECT replace(hex(zeroblob(40000)), '00', hex(zeroblob(40000)))", /^cut: /],
     [`SELECT printf('%.*c', 1000000000, 'x')`, /^cut: /],
@@ -211,6 +216,10 @@ Deno.test("limits are options, and the same everywhere", async () => {
   assert.equal(await run({ databases: 1 }), undefined);
   assert.equal(await run({ maxRows: 100 }), "expected query cut: more than 100 rows");
   assert.equal(await run({ maxSteps: 1000, maxRows: 1e9 }), "expected query cut: more than 1000 steps");
+  const slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) " +
+    "SELECT sum(length(replace(hex(zeroblob(9000 + x % 7)), '0', '1'))) FROM c";
+  const [{ reason }] = await sqlRows([slow], ["SELECT name FROM fund"], [FUND], { maxSeconds: 0.1 });
+  assert.equal(reason, "cut: more than 0.1 s");
 });
 
 Deno.test("anything at all is scored, never a crash", async () => {

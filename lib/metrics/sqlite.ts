@@ -8,12 +8,14 @@ export type QueryResult =
   /** `refused`: forbidden; `cut`: too much work; `failed`: SQLite's message. */
   | { error: "refused" | "cut" | "failed"; reason: string };
 
-/** Bounds of one query; the same on every machine. */
+/** Bounds of one query. Steps and rows are the same on every machine; time is for steps that each take long. */
 export interface QueryLimits {
   /** Steps of SQLite's virtual machine; default 2,000,000 (some 0.1 s). */
   maxSteps?: number;
   /** Rows of a result; default 10,000. */
   maxRows?: number;
+  /** Seconds; default 5. */
+  maxSeconds?: number;
 }
 
 /** An open database of generated rows. */
@@ -22,7 +24,7 @@ export interface QueryDatabase {
   close(): void;
 }
 
-const STEP_BLOCK = 1000, LONGEST_VALUE = 100_000, MOST_MEMORY = 64_000_000;
+const STEP_BLOCK = 200, LONGEST_VALUE = 20_000, MOST_MEMORY = 64_000_000;
 /** The result differs from run to run, or files would be read. */
 const FORBIDDEN_FUNCTIONS = ["random", "randomblob", "load_extension", "sqlite_compileoption_get"];
 
@@ -35,15 +37,17 @@ export async function createDatabases(): Promise<
 > {
   sqlite ??= import("@sqlite.org/sqlite-wasm").then(({ default: load }) => load());
   const { capi, oo1 } = await sqlite;
-  return (tables, { maxSteps = 2_000_000, maxRows = 10_000 } = {}) => {
+  return (tables, { maxSteps = 2_000_000, maxRows = 10_000, maxSeconds = 5 } = {}) => {
     const db = new oo1.DB(":memory:", "c");
     db.exec(`PRAGMA hard_heap_limit=${MOST_MEMORY}`);
     for (const { table, rows } of tables) db.exec(createStatement(table) + insertStatement(table, rows));
     // Double quotes around a text are SQLite's own habit, and that of the data sets.
     capi.sqlite3_db_config(db.pointer!, capi.SQLITE_DBCONFIG_DQS_DML, 1, 0);
     capi.sqlite3_limit(db.pointer!, capi.SQLITE_LIMIT_LENGTH, LONGEST_VALUE);
-    let steps = 0, forbidden = "";
-    capi.sqlite3_progress_handler(db.pointer!, STEP_BLOCK, () => (steps += STEP_BLOCK) > maxSteps ? 1 : 0, 0);
+    let steps = 0, until = 0, forbidden = "";
+    const late = () => performance.now() > until;
+    const interrupts = () => (steps += STEP_BLOCK) > maxSteps || late() ? 1 : 0;
+    capi.sqlite3_progress_handler(db.pointer!, STEP_BLOCK, interrupts, 0);
     capi.sqlite3_set_authorizer(db.pointer!, (_, action, _first, second) => {
       const allowed = action === capi.SQLITE_SELECT || action === capi.SQLITE_READ ||
         action === capi.SQLITE_RECURSIVE ||
@@ -57,6 +61,7 @@ export async function createDatabases(): Promise<
     }, 0);
     const run = (query: string): QueryResult => {
       steps = 0;
+      until = performance.now() + 1000 * maxSeconds;
       forbidden = "";
       let statement;
       try {
@@ -84,7 +89,12 @@ export async function createDatabases(): Promise<
       }
     };
     const stopped = (code: number, reason: string): QueryResult => {
-      if (code === capi.SQLITE_INTERRUPT) return { error: "cut", reason: `more than ${maxSteps} steps` };
+      if (code === capi.SQLITE_INTERRUPT) {
+        return {
+          error: "cut",
+          reason: `more than ${steps > maxSteps ? `${maxSteps} steps` : `${maxSeconds} s`}`,
+        };
+      }
       const large = code === capi.SQLITE_NOMEM || code === capi.SQLITE_TOOBIG;
       return { error: large ? "cut" : "failed", reason };
     };
