@@ -1,6 +1,7 @@
 // FinSight's five categories: what the builders make of rows, what the seed decides, what is refused.
 
 import assert from "node:assert/strict";
+import { fromFileUrl } from "@std/path";
 import { Dataset } from "../lib/data/dataset.ts";
 import { loadPDF } from "../lib/data/pdf.ts";
 import { companyConversations } from "../lib/data/finsight/company.ts";
@@ -129,7 +130,7 @@ Deno.test("definitions are found in passages, and nothing else is", async () => 
       page: 4,
     },
   ]);
-  const { passages } = await loadPDF(new URL("./reference/pdf/report.pdf", import.meta.url).pathname);
+  const { passages } = await loadPDF(fromFileUrl(new URL("./reference/pdf/report.pdf", import.meta.url)));
   const talks = definitionConversations(findDefinitions(passages));
   checkTalks(talks, "definition");
   assert.equal(talks.at(0).metadata.source, "report.pdf");

@@ -1,6 +1,7 @@
 // FinSight's Reddit curation on posts of our own, sound and hostile, against the straight Python run.
 
 import assert from "node:assert/strict";
+import { fromFileUrl } from "@std/path";
 import { Dataset } from "../lib/data/dataset.ts";
 import { loadDataset } from "../lib/data/load.ts";
 import { cleanReddit } from "../lib/data/reddit/clean.ts";
@@ -13,7 +14,7 @@ import { financeEntities } from "../lib/data/reddit/entities.ts";
 import { curate } from "../lib/data/curate.ts";
 import { checkCosines, checkScores, checkSteps, curationReference } from "./curation.ts";
 
-const rows = await loadDataset(new URL("./reference/reddit/posts.jsonl", import.meta.url).pathname);
+const rows = await loadDataset(fromFileUrl(new URL("./reference/reddit/posts.jsonl", import.meta.url)));
 const reference = await curationReference("posts");
 
 Deno.test("Reddit: every step keeps Python's rows, and every row that went has a reason", () => {
