@@ -55,13 +55,11 @@ export interface EvaluationReport extends Evaluated {
  *
  * @example
  * ```ts
- * import { attachLoRA, byExactMatch, evaluate, loadModel, loadTokenizer } from "@fintune/fintune";
+ * import { attachLoRA, byRouge, evaluate, financeQA, loadModel } from "@fintune/fintune";
  * import assert from "node:assert/strict";
- * const base = await loadModel("tests/reference/llama_tied/model");
- * const tokenizer = (await loadTokenizer("examples/tiny/model"))!;
- * const model = attachLoRA({ ...base, tokenizer: { ...tokenizer, encode: () => [1, 15, 72] } }, { r: 2, quiet: true });
+ * const model = attachLoRA(await loadModel("examples/tiny/model"), { r: 2, quiet: true }); // and train it
  * const rows = [{ instruction: "What is a bond?", output: "A loan." }];
- * const report = await evaluate(model, rows, [byExactMatch()], { maxNewTokens: 4, quiet: true });
+ * const report = await evaluate(model, rows, [byRouge()], { prompt: financeQA, maxNewTokens: 4, quiet: true });
  * assert.deepEqual(report.models, ["base", "tuned"]);
  * console.log(String(report));
  * ```

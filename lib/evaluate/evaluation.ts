@@ -92,7 +92,18 @@ function shown({ value, low, high }: Interval, max: number, signed: boolean = fa
   return `${middle} [${from}, ${to}]`;
 }
 
-/** The table with a column for each number, for other programs. */
+/**
+ * The table with a column for each number, for other programs.
+ *
+ * @example
+ * ```ts
+ * import { evaluationCSV } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const measure = { name: "BLEU", max: 100, lowerIsBetter: false, changes: {} };
+ * const csv = evaluationCSV({ models: ["base"], measures: [{ ...measure, values: { base: { value: 5, low: 4, high: 6.5 } } }] });
+ * assert.equal(csv, "score,base,base low,base high\nBLEU,5,4,6.5\n");
+ * ```
+ */
 export function evaluationCSV({ models, measures }: Pick<Evaluated, "models" | "measures">): string {
   const numbers = (name: string, { value, low, high }: Interval) => ({
     [name]: value,

@@ -38,6 +38,16 @@ export async function makeFolder(path: string): Promise<void> {
  *
  * @param folder the `out` of evaluate
  * @throws UserError where a file is missing or damaged
+ *
+ * @example
+ * ```ts
+ * import { byExactMatch, evaluate, financeQA, loadModel, readEvaluation } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const model = await loadModel("examples/tiny/model"), out = await Deno.makeTempDir();
+ * const rows = [{ instruction: "What is a bond?", output: "A loan." }];
+ * await evaluate(model, rows, [byExactMatch()], { prompt: financeQA, maxNewTokens: 2, out, quiet: true });
+ * assert.equal((await readEvaluation(out)).answers[0].reference, "A loan.");
+ * ```
  */
 export async function readEvaluation(folder: string): Promise<Evaluated> {
   const [scores, answers] = ["scores.json", "answers.jsonl"].map((name) => join(folder, name));

@@ -43,10 +43,12 @@ export interface ForgettingReport extends MeasuredScore {
  * @throws UserError for no texts, an empty one, or a model without a tokenizer
  *
  * @example
- * ```ts ignore
- * import { forgetting } from "@fintune/fintune";
- * const { values, changes } = await forgetting(tuned);
- * console.log(values.base.value, changes.tuned.value);
+ * ```ts
+ * import { attachLoRA, forgetting, loadModel } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const model = attachLoRA(await loadModel("examples/tiny/model"), { r: 2, quiet: true }); // and train it
+ * const { values, changes } = await forgetting(model, ["The bridge was built in the summer."], { quiet: true });
+ * assert.equal(values.tuned.value - values.base.value, changes.tuned.value);
  * ```
  */
 export async function forgetting(

@@ -16,6 +16,18 @@ export interface Samples {
 
 /**
  * The best and the worst rows by the first measure that rows have a number of; undefined where none has. No row is in both.
+ *
+ * @param evaluated what {@linkcode evaluate} gave
+ * @param count rows of each
+ *
+ * @example
+ * ```ts
+ * import { attachLoRA, bestAndWorst, byRouge, evaluate, financeQA, loadModel } from "@fintune/fintune";
+ * const model = attachLoRA(await loadModel("examples/tiny/model"), { r: 2, quiet: true }); // and train it
+ * const rows = [{ instruction: "What is a bond?", output: "A loan." }, { instruction: "What is cash?", output: "Money." }];
+ * const evaluated = await evaluate(model, rows, [byRouge()], { prompt: financeQA, maxNewTokens: 4, quiet: true });
+ * console.log(bestAndWorst(evaluated, 1)?.best[0].question);
+ * ```
  */
 export function bestAndWorst(
   { models, measures, answers }: Evaluated,
