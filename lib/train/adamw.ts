@@ -20,6 +20,11 @@ export interface AdamWOptions {
   eps?: number;
   /** Decoupled decay of every trained tensor; default 0.01, as torch's (Transformers' Trainer sets 0). */
   weightDecay?: number;
+  /**
+   * LoRA+ (Hayou et al. 2024): B, magnitudes and biases learn at so many times the rate, biases without decay, as PEFT's
+   * create_loraplus_optimizer (whose decay is 0 unless told); its authors take 16. Default 1 with one decay for all.
+   */
+  loraplusLrRatio?: number;
 }
 
 /** Optimizer state over a model's trainable parameters. */
@@ -85,23 +90,28 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
         device.free(...gradients.values());
         return normSquared;
       }
-      const t = steps + 1;
-      const numbers = [
-        schedule(steps),
-        1 - betas[0],
-        1 - betas[1],
-        eps,
-        weightDecay,
-        1 - betas[0] ** t,
-        1 - betas[1] ** t,
-        maxGradNorm,
-      ];
-      const hyper = device.upload(Float32Array.from(numbers), [8], "f32");
-      for (const [name, parameter] of parameters) {
-        const { m, v } = moments.get(name)!;
-        await update(device, { parameter, gradient: gradients.get(name)!, m, v, hyper, normSquared });
+      const t = steps + 1, rate = schedule(steps);
+      const groups = Map.groupBy(parameters, ([name]) => groupOf(name, options.loraplusLrRatio));
+      for (const [group, members] of groups) {
+        const { rateFactor, decays } = groupSettings[group](options.loraplusLrRatio ?? 1);
+        const numbers = [
+          rate * rateFactor,
+          1 - betas[0],
+          1 - betas[1],
+          eps,
+          decays ? weightDecay : 0,
+          1 - betas[0] ** t,
+          1 - betas[1] ** t,
+          maxGradNorm,
+        ];
+        const hyper = device.upload(Float32Array.from(numbers), [8], "f32");
+        for (const [name, parameter] of members) {
+          const { m, v } = moments.get(name)!;
+          await update(device, { parameter, gradient: gradients.get(name)!, m, v, hyper, normSquared });
+        }
+        device.free(hyper);
       }
-      device.free(hyper, ...gradients.values());
+      device.free(...gradients.values());
       steps = t;
       return normSquared;
     },
@@ -115,9 +125,23 @@ export function adamW(model: Model, options: AdamWOptions): Optimizer {
   };
 }
 
+/** LoRA+'s groups: what learns at the given rate, what faster, and of that what does not decay. */
+type Group = "given" | "faster" | "fasterWithoutDecay";
+
+const groupSettings: Record<Group, (ratio: number) => { rateFactor: number; decays: boolean }> = {
+  given: () => ({ rateFactor: 1, decays: true }),
+  faster: (ratio) => ({ rateFactor: ratio, decays: true }),
+  fasterWithoutDecay: (ratio) => ({ rateFactor: ratio, decays: false }),
+};
+
+function groupOf(name: string, ratio: number | undefined): Group {
+  if (ratio === undefined || name.includes("lora_A")) return "given";
+  return name.includes(".lora_") ? "faster" : "fasterWithoutDecay";
+}
+
 function checkOptions(
   model: Model,
-  { learningRate, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 }: AdamWOptions,
+  { learningRate, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, loraplusLrRatio }: AdamWOptions,
 ): void {
   if (typeof learningRate !== "function" && !(learningRate >= 0 && learningRate < Infinity)) {
     throw new UserError(
@@ -132,6 +156,13 @@ function checkOptions(
     throw new UserError(`AdamW's weightDecay is ${weightDecay}; it must be at least 0.`);
   }
   checkTrainable(model);
+  if (loraplusLrRatio === undefined) return;
+  if (!(loraplusLrRatio > 0 && loraplusLrRatio < Infinity)) {
+    throw new UserError(`AdamW's loraplusLrRatio is ${loraplusLrRatio}; it must be above 0.`);
+  }
+  if (model.active === undefined) {
+    throw new UserError("loraplusLrRatio is for LoRA's matrices: attach an adapter first (attachLoRA).");
+  }
 }
 
 /** Whether the model has anything to train: an adapter in use, or else a base in f32. */

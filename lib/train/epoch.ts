@@ -27,6 +27,11 @@ export interface TrainOptions {
   gradientAccumulationSteps?: number;
   /** Clip gradients to this global norm; default 1, as Transformers' Trainer; 0: never. */
   maxGradNorm?: number;
+  /**
+   * NEFTune (Jain et al. 2023), by the Trainer's name: uniform noise of up to this over sqrt(row length * width) on the
+   * embeddings while training; 5 is usual. Default: none.
+   */
+  neftuneNoiseAlpha?: number;
   /** Recompute activations (less memory) or keep them (faster); default: keep them where the estimate fits. */
   checkpointing?: boolean;
   /** Batches of this epoch that are done already, as `resumeTraining` tells; default 0. */

@@ -3,6 +3,7 @@
 // checkpointing, Chen et al. 2016), so that only each layer's input is kept.
 import { gradients } from "../engine/grad.ts";
 import type { Graph, Type, Value } from "../engine/graph.ts";
+import { add } from "../engine/ops/add.ts";
 import { attention } from "../engine/ops/attention.ts";
 import { gatherRows } from "../engine/ops/gather_rows.ts";
 import { linearCrossEntropy } from "../engine/ops/linear_cross_entropy.ts";
@@ -20,6 +21,8 @@ export interface TrainingSetup {
   readonly lora?: LoRAInputs["config"];
   /** Whether dropout is on (training with a rate above 0). */
   readonly dropping: boolean;
+  /** Whether the embeddings get noise (NEFTune). */
+  readonly noisy: boolean;
   /** Names of the head's weights: the norm's and the table's. */
   readonly head: { readonly norm: "model.norm"; readonly table: string };
   readonly rotaryLength: number;
@@ -66,13 +69,18 @@ function named(names: readonly string[], values: readonly Value[]): Record<strin
   return Object.fromEntries(names.map((name, i) => [`d ${name}`, values[i]]));
 }
 
-/** ids, table -> x */
-export function embedGraph(config: ModelConfig, table: Type): Graph {
-  return trace(
-    { inputIds: i32("tokens"), table },
-    ({ inputIds, table }) => ({ x: embed(inputIds, table, config) }),
+/** ids, table (and noise) -> x */
+export function embedGraph(config: ModelConfig, table: Type, noisy: boolean = false): Graph {
+  return trace<Types>(
+    { inputIds: i32("tokens"), table, ...noiseType(config, noisy) },
+    ({ inputIds, table, noise }) => ({ x: withNoise(embed(inputIds, table, config), noise) }),
   );
 }
+
+const noiseType = ({ hiddenSize }: ModelConfig, noisy: boolean): Types =>
+  noisy ? { noise: f32("tokens", hiddenSize) } : {};
+
+const withNoise = (x: Value, noise: Value | undefined): Value => noise ? add(x, noise) : x;
 
 /** ids, dx, table -> d table */
 export function embedBackwardGraph(config: ModelConfig, table: Type): Graph {
@@ -127,9 +135,11 @@ export function modelGraph(setup: TrainingSetup, weights: Types, trained: readon
   const layerKeys: Types = setup.dropping
     ? Object.fromEntries(Array.from({ length: numHiddenLayers }, (_, i) => [`layerKey.${i}`, i32(1)]))
     : {};
-  const types = { inputIds: i32("tokens"), ...shared, ...layerKeys, ...targetTypes, ...weights };
+  const noise = noiseType(setup.config, setup.noisy);
+  const types = { inputIds: i32("tokens"), ...shared, ...layerKeys, ...noise, ...targetTypes, ...weights };
   return trace<Types>(types, (values) => {
-    let x = embed(values.inputIds, values["model.embed_tokens.weight"], setup.config);
+    const embedded = embed(values.inputIds, values["model.embed_tokens.weight"], setup.config);
+    let x = withNoise(embedded, values.noise);
     for (let i = 0; i < numHiddenLayers; i++) {
       x = blockOf(values, `model.layers.${i}.`, setup, values[`layerKey.${i}`])(x);
     }

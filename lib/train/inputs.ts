@@ -7,6 +7,8 @@ import { firstSeen } from "../models/decoder.ts";
 import { activeAdapter, headName, type Model } from "../models/model.ts";
 import { rotaryTables } from "../models/rotary.ts";
 import type { TrainingSetup } from "./graphs.ts";
+import { embeddingNoise } from "./neftune.ts";
+import type { StepOptions } from "./programs.ts";
 
 /** Which random bits dropout draws. */
 export interface DropoutKey {
@@ -21,6 +23,8 @@ export interface BatchInputs {
   readonly inputIds: Tensor;
   /** positions, ranges, cos, sin and, with dropout, tokenKeys. */
   readonly shared: Record<string, Tensor>;
+  /** What NEFTune adds to the embeddings; empty without. */
+  readonly noise: { readonly noise?: Tensor };
   /** targetIndex, targetIds, lossScale. */
   readonly targets: Record<string, Tensor>;
   /** The counter of every layer; empty without dropout. */
@@ -45,7 +49,14 @@ export function seenRanges(ranges: Int32Array, config: ModelConfig): Int32Array 
   return ranges.map((bound, i) => i % 2 ? bound : firstSeen(bound, ranges[i + 1], config));
 }
 
-export function uploadBatch(model: Model, batch: Batch, lossScale: number, drop?: DropoutKey): BatchInputs {
+export function uploadBatch(
+  model: Model,
+  batch: Batch,
+  { lossScale, dropout: drop, neftuneNoiseAlpha }: Pick<
+    StepOptions,
+    "lossScale" | "dropout" | "neftuneNoiseAlpha"
+  >,
+): BatchInputs {
   const { config, device } = model;
   const owned: Tensor[] = [];
   const upload = (data: Int32Array | Float32Array, ...shape: number[]) => {
@@ -58,15 +69,24 @@ export function uploadBatch(model: Model, batch: Batch, lossScale: number, drop?
   const longest = batch.positions.reduce((max, position) => Math.max(max, position + 1), 1);
   const { cos, sin, length } = rotaryTables(device, config, longest);
   const tokens = batch.inputIds.length, targets = batch.targetIds.length;
+  const noise = drop && neftuneNoiseAlpha
+    ? upload(
+      embeddingNoise(config, batch, { alpha: neftuneNoiseAlpha, key: drop }),
+      tokens,
+      config.hiddenSize,
+    )
+    : undefined;
   return {
     setup: {
       config,
       lora,
       dropping,
+      noisy: noise !== undefined,
       head: { norm: "model.norm", table: headName(model) },
       rotaryLength: length,
     },
     inputIds: upload(batch.inputIds, tokens),
+    noise: noise ? { noise } : {},
     shared: {
       positions: upload(batch.positions, tokens),
       ranges: upload(seenRanges(batch.ranges, config), tokens, 2),

@@ -32,6 +32,7 @@ export interface StepSettings {
   readonly gradientAccumulationSteps?: number;
   readonly maxGradNorm?: number;
   readonly checkpointing?: boolean;
+  readonly neftuneNoiseAlpha?: number;
 }
 
 /** A step whose results are still on the device. */
@@ -50,6 +51,7 @@ const stepsPerReadback = 8;
 /** Settings that no step could be done with. */
 export function checkSettings(model: Model, settings: StepSettings & { maxSteps?: number }): void {
   const { optimizer, gradientAccumulationSteps = 1, maxGradNorm = 1, maxSteps = Infinity } = settings;
+  const { neftuneNoiseAlpha = 0 } = settings;
   if (optimizer.model !== model) {
     throw new UserError("The optimizer was made for another model: pass the one that adamW was given.");
   }
@@ -59,6 +61,12 @@ export function checkSettings(model: Model, settings: StepSettings & { maxSteps?
     throw new UserError(
       `maxGradNorm is ${maxGradNorm}; it must be at least 0 (0: gradients are never clipped).`,
     );
+  }
+  if (!(neftuneNoiseAlpha >= 0 && neftuneNoiseAlpha < Infinity)) {
+    throw new UserError(`neftuneNoiseAlpha is ${neftuneNoiseAlpha}; it must be at least 0 (0: no noise).`);
+  }
+  if (neftuneNoiseAlpha > 0 && model.config.encoderDecoder) {
+    throw new UserError("neftuneNoiseAlpha (NEFTune's noise) is for decoders; leave it out for a T5.");
   }
 }
 
@@ -94,7 +102,7 @@ export function* groups(batches: Iterable<Batch>, size: number, skip: number = 0
 export async function optimizerStep(
   model: Model,
   group: Batch[],
-  { optimizer, seed = 0, maxGradNorm = 1, checkpointing }: StepSettings,
+  { optimizer, seed = 0, maxGradNorm = 1, checkpointing, neftuneNoiseAlpha }: StepSettings,
 ): Promise<PendingStep> {
   const { device } = model;
   const targets = group.reduce((count, { targetIds }) => count + targetIds.length, 0);
@@ -106,6 +114,7 @@ export async function optimizerStep(
       lossScale: 1 / targets,
       checkpointing: chooseCheckpointing(model, positionsIn(batch), checkpointing),
       dropout: { seed, step: optimizer.steps },
+      neftuneNoiseAlpha,
     });
     loss = loss ? await sum(device, loss, result.loss) : result.loss;
     gradients = gradients ? await addAll(model, gradients, result.gradients) : result.gradients;

@@ -11,6 +11,8 @@ export interface StepOptions {
   readonly lossScale: number;
   /** Absent: nothing is dropped. */
   readonly dropout?: DropoutKey;
+  /** NEFTune's alpha; needs `dropout`'s key. Absent: no noise. */
+  readonly neftuneNoiseAlpha?: number;
   /** Recompute each block's activations in the backward pass (less memory), or keep them all (faster). */
   readonly checkpointing: boolean;
 }

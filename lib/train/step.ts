@@ -31,11 +31,11 @@ export async function lossAndGradients(
 async function decoderOutputs(
   model: Model,
   batch: Batch,
-  { lossScale, dropout, checkpointing }: StepOptions,
+  options: StepOptions,
   trained: string[],
 ): Promise<Tensors> {
-  const inputs = uploadBatch(model, batch, lossScale, dropout);
-  const outputs = await (checkpointing ? recomputing : keeping)(model, inputs, trained);
+  const inputs = uploadBatch(model, batch, options);
+  const outputs = await (options.checkpointing ? recomputing : keeping)(model, inputs, trained);
   inputs.free();
   return outputs;
 }
@@ -43,7 +43,7 @@ async function decoderOutputs(
 /** The summed loss alone, without gradients and without dropout. */
 export async function batchLoss(model: Model, batch: Batch): Promise<Tensor> {
   if (model.config.encoderDecoder) return await t5Loss(model, batch);
-  const inputs = uploadBatch(model, batch, 1);
+  const inputs = uploadBatch(model, batch, { lossScale: 1 });
   const { x } = await forward(model, inputs, false);
   const weights = headTensors(model);
   const key = `loss ${JSON.stringify(inputs.setup)} ${signature(weights)}`;
@@ -56,7 +56,7 @@ export async function batchLoss(model: Model, batch: Batch): Promise<Tensor> {
 
 /** The last block's output for every position, f32[positions, hiddenSize]; the caller frees it. */
 export async function hiddenStates(model: Model, batch: Batch): Promise<Tensor> {
-  const inputs = uploadBatch(model, batch, 1);
+  const inputs = uploadBatch(model, batch, { lossScale: 1 });
   const { x } = await forward(model, inputs, false);
   inputs.free();
   return x;
@@ -74,6 +74,7 @@ async function keeping(model: Model, inputs: BatchInputs, trained: string[]): Pr
   const layerKeys = Object.fromEntries(inputs.layerKeys.map((tensor, i) => [`layerKey.${i}`, tensor]));
   return program.run({
     inputIds: inputs.inputIds,
+    ...inputs.noise,
     ...inputs.shared,
     ...layerKeys,
     ...inputs.targets,
@@ -153,9 +154,11 @@ async function forward(
 ): Promise<{ x: Tensor; inner: Tensor[] }> {
   const { device, config } = model;
   const table = denseTensor(model, "model.embed_tokens.weight");
-  const embedKey = `embed ${signature({ table })} ${config.embeddingScale}`;
-  const embed = await compiled(device, embedKey, () => graphs.embedGraph(config, table), { light: true });
-  let { x } = await embed.run({ inputIds: inputs.inputIds, table });
+  const { noisy } = inputs.setup;
+  const embedKey = `embed${noisy ? " with noise" : ""} ${signature({ table })} ${config.embeddingScale}`;
+  const graph = () => graphs.embedGraph(config, table, noisy);
+  const embed = await compiled(device, embedKey, graph, { light: true });
+  let { x } = await embed.run({ inputIds: inputs.inputIds, table, ...inputs.noise });
   const inner: Tensor[] = [];
   for (let i = 0; i < config.numHiddenLayers; i++) {
     const weights = tensorsUnder(model, `model.layers.${i}.`);
