@@ -262,6 +262,7 @@ export { byExactMatch } from "./lib/evaluate/scores/exact_match.ts";
 export { byJSON } from "./lib/evaluate/scores/json.ts";
 export { byLabels } from "./lib/evaluate/scores/labels.ts";
 export { byRouge } from "./lib/evaluate/scores/rouge.ts";
+export { bySQL } from "./lib/evaluate/scores/sql.ts";
 export { report, type ReportOptions } from "./lib/report/report.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export { confusionChart } from "./lib/report/confusion_chart.ts";

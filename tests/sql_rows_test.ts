@@ -1,7 +1,7 @@
 // The embedded rows of the text-to-SQL example: every query runs on its tables, held-out tables are new, gaps fill up again.
 
 import assert from "node:assert/strict";
-import { sqlRows } from "@fintune/fintune";
+import { bySQL, sqlRows } from "@fintune/fintune";
 import { queryKinds } from "../examples/sql/queries.ts";
 import {
   asLlama2,
@@ -72,4 +72,25 @@ Deno.test("a row of the second set holds the whole prompt; shuffled answers are 
   assert.deepEqual(shuffled.map(({ question }) => question), train.map(({ question }) => question));
   assert.deepEqual(shuffled.map(({ answer }) => answer).sort(), train.map(({ answer }) => answer).sort());
   assert.ok(shuffled.filter(({ answer }, i) => answer === train[i].answer).length < 40);
+});
+
+Deno.test("the score of queries looks at the tables beside the question", async () => {
+  const context = "CREATE TABLE fund (name VARCHAR, fee INTEGER)";
+  const answer = (prediction: string, reference: string, index: number) => ({
+    row: { question: "?", context, answer: reference },
+    ...{ index, question: "?", prediction, reference },
+  });
+  const answers = [
+    answer("SELECT name FROM fund WHERE fee > 2", "SELECT name FROM fund WHERE fee > 2", 0),
+    answer("select name from fund where not fee <= 2", "SELECT name FROM fund WHERE fee > 2", 1),
+    answer("SELECT name FROM funds", "SELECT name FROM fund", 2),
+    answer("SELECT name FROM fund", "SELECT name FROM elsewhere", 3),
+  ];
+  const measures = await bySQL().measure(answers, {} as never);
+  assert.deepEqual(measures.map(({ name, rows }) => [name, rows]), [
+    ["SQL exact", [1, 0, 0, 0]],
+    ["SQL normalized", [1, 1, 0, 0]],
+    ["SQL execution", [1, 1, 0, undefined]],
+    ["SQL runs", [1, 1, 0, undefined]],
+  ]);
 });
