@@ -45,7 +45,7 @@ import { headlineRows } from "./fingpt/headlines.ts";
 import { loadSentiments, type SentimentRow, shuffleOutputs } from "./fingpt/rows.ts";
 import { choice, on, readFlags, text, whole } from "./flags.ts";
 import { fewTerms } from "./tiny/short_text.ts";
-import { financeQuestions } from "./tiny/questions.ts";
+import { factQuestions } from "./tiny/questions.ts";
 import { freshFolder, refuseGain, saveBoth, stepsOf, tune } from "./tune.ts";
 
 showUserErrors();
@@ -152,7 +152,7 @@ async function sentiment(): Promise<void> {
   console.log("\n# Sentiment, LoRA, Mistral's form\n");
   const rows = await sentimentSets(), to = join(out, "sentiment");
   const train = trained(rows.train), test = new Dataset(rows.test, "held-out headlines");
-  const name = own ? flags.model ?? "mistralai/Mistral-7B-v0.1" : folderOf("./fingpt/mistral");
+  const name = own ? flags.model ?? "mistralai/Mistral-7B-v0.1" : folderOf("./fingpt/model/mistral");
   const base = await loadModel(name);
   console.log(`${base.name} on ${base.device.name}`);
   const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.05, targetModules: "all-linear" });
@@ -206,17 +206,10 @@ function setTable(found: Record<string, (string | undefined)[]>, test: readonly 
   );
 }
 
-// %% Answers: questions about terms that training never asks about
+// %% Answers: questions for facts that no answer of training tells
 async function questionRows(): Promise<{ train: Row[]; test: Row[] }> {
   if (!own) {
-    const among = ["definition", "use", "risk", "comparison", "choice", "news"] as const;
-    return financeQuestions({
-      train: flags.rows ?? 1200,
-      test: flags.test ?? 90,
-      seed,
-      about: fewTerms,
-      among,
-    });
+    return factQuestions({ train: flags.rows ?? 1250, test: flags.test ?? 90, seed, about: fewTerms });
   }
   const all = await loadDataset(flags.data ?? "FinGPT/fingpt-fiqa_qa");
   const { train, test } = all.dedupe(financeQA.question).split({ test: flags.test ?? 100, seed });
@@ -227,7 +220,7 @@ async function answers(): Promise<void> {
   console.log("\n# Answers, QLoRA, Gemma's form\n");
   const rows = await questionRows(), to = join(out, "answers");
   const test = new Dataset(rows.test, "held-out questions");
-  const name = own ? flags.model ?? "google/gemma-2b" : folderOf("./fingpt/gemma");
+  const name = own ? flags.model ?? "google/gemma-2b" : folderOf("./fingpt/model/gemma");
   const base = await quantizeNF4(await loadModel(name), { doubleQuant: true });
   console.log(`${base.name} on ${base.device.name}`);
   const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.05, targetModules: "all-linear" });

@@ -39,6 +39,7 @@ export function stepsOf(batches: Batches, epochs: number, accumulation: number, 
 
 /** A chart as <name>.svg and <name>.png. */
 export async function saveBoth(chart: ChartSpec, folder: string, name: string): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
   for (const type of ["svg", "png"]) await saveChart(chart, join(folder, `${name}.${type}`));
 }
 

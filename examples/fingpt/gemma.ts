@@ -5,7 +5,7 @@ import { shortText } from "../tiny/short_text.ts";
 
 /** About 460,000 parameters. */
 export const recipe: EmbeddedModel = {
-  folder: "examples/fingpt/gemma",
+  folder: "examples/fingpt/model/gemma",
   config: {
     architectures: ["GemmaForCausalLM"],
     model_type: "gemma",

@@ -5,7 +5,7 @@ import { marketNews } from "./market_text.ts";
 
 /** About 450,000 parameters. */
 export const recipe: EmbeddedModel = {
-  folder: "examples/fingpt/mistral",
+  folder: "examples/fingpt/model/mistral",
   config: {
     architectures: ["MistralForCausalLM"],
     model_type: "mistral",

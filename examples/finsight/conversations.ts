@@ -1,13 +1,15 @@
 // FinSight's five categories as conversations of our own: introductions, company questions, definitions, forum threads,
-// general finance. Training and test are about different people, terms, firms and numbers.
+// general finance. Training and test are about different people, facts, firms and numbers.
 
+import type { Message, Row } from "@fintune/fintune";
 import { drawSum } from "../tiny/calculations.ts";
 import { sentence } from "../tiny/definitions.ts";
 import { people } from "../tiny/names.ts";
 import { drawStory } from "../tiny/passages.ts";
 import { drawFrom, type Random } from "../tiny/random.ts";
 import { fewSums, fewTerms } from "../tiny/short_text.ts";
-import { introduction, type Subject, type Turn } from "./introductions.ts";
+import type { Term } from "../tiny/terms.ts";
+import { type Fact, facts, introduction, type Subject, type Turn } from "./introductions.ts";
 
 /** A row in FinSight's form. */
 export interface ConversationRow {
@@ -15,7 +17,8 @@ export interface ConversationRow {
   metadata: { source: string; type: Category };
 }
 
-const systems = [
+/** System prompts. */
+export const systems: readonly string[] = [
   "You are FinSight, an advisor in money matters.",
   "As FinSight, explain finance in plain words.",
   "You are an assistant named FinSight. Give clear answers about money.",
@@ -36,26 +39,44 @@ function company(random: Random): Turn[] {
   });
 }
 
-/** What a term is, who uses it, how risky it is; later questions only say "it". */
-function definition(random: Random, { term }: Subject): Turn[] {
-  const first: Turn = [
-    random.pick([
-      `What is ${term.a}?`,
-      `pls explain ${term.a}`,
-      `What does ${term.name} mean?`,
-      `Give me a short definition of ${term.a}.`,
-    ]),
-    sentence(`${term.a} is ${term.is}`),
-  ];
-  const use: Turn = [
-    random.pick(["Who uses it, and what for?", "who needs that", "What is it good for?"]),
-    sentence(`${term.users} ${term.verb} ${term.a} to ${term.to}`),
-  ];
-  const risk: Turn = [
-    random.pick(["How risky is it?", "is it safe", "And the risk?"]),
-    sentence(`${term.a} carries ${term.risk!.level} risk because ${term.risk!.why}`),
-  ];
-  return [first, ...random.shuffle([use, risk]).slice(0, random.int(1, 2))];
+/** A fact as an answer. */
+function told(t: Term, fact: Fact): string {
+  return sentence(
+    {
+      is: `${t.a} is ${t.is}`,
+      use: `${t.users} ${t.verb} ${t.a} to ${t.to}`,
+      example: `an example of ${t.a} is ${t.example}`,
+      note: `${t.a} ${t.note}`,
+      risk: `${t.a} carries ${t.risk!.level} risk because ${t.risk!.why}`,
+    }[fact],
+  );
+}
+
+/** Questions for a fact; those that come later may say "it". */
+function askFor(random: Random, fact: Fact, a: string): string {
+  return random.pick(
+    {
+      is: [`What is ${a}?`, `pls explain ${a}`, `Give me a short definition of ${a}.`],
+      use: [`Who needs ${a}, and what for?`, `what is ${a} good for`, `Who uses ${a}?`],
+      example: [`Can you give an example of ${a}?`, `show me a case of ${a}`, `I need an example of ${a}.`],
+      note: [
+        `What else should I know about ${a}?`,
+        `tell me more on ${a}`,
+        `Is there anything to note about ${a}?`,
+      ],
+      risk: [`How risky is ${a}?`, `is ${a} safe`, `Should I be afraid of ${a}?`],
+    }[fact],
+  );
+}
+
+/** Two or three facts about a term. */
+function definition(random: Random, { term, told: known, last }: Subject): Turn[] {
+  const end = random.pick(last);
+  const before = random.shuffle(known.filter((fact) => fact !== end)).slice(0, random.int(1, 2));
+  return [...before, end].map((fact, i) => [
+    askFor(random, fact, i > 0 && random.chance(0.5) ? "it" : term.a),
+    told(term, fact),
+  ]);
 }
 
 /** A sum from daily life or from a firm's books. */
@@ -89,17 +110,24 @@ export function conversationRow(random: Random, type: Category, turns: readonly 
   };
 }
 
-/** People and terms cut in two, one for training, one for the test. */
+/**
+ * Whom and what training and test are about: other people; of each term, training tells all facts but one, and the test ends with
+ * that one, which no answer of training tells.
+ */
 export function splitSubjects(seed: number): { train: Subject[]; test: Subject[] } {
-  const random = drawFrom(seed);
-  const cut = <T>(items: readonly T[]) => {
-    const shuffled = random.shuffle(items), count = Math.round(items.length * 0.3);
-    return { train: shuffled.slice(count), test: shuffled.slice(0, count) };
+  const random = drawFrom(seed), names = random.shuffle(people), held = Math.round(names.length * 0.3);
+  const about = fewTerms.map((term) => {
+    const kept = random.pick(facts);
+    return { term, told: facts.filter((fact) => fact !== kept), kept };
+  });
+  return {
+    train: names.slice(held).flatMap((name) =>
+      about.map(({ term, told }) => ({ name, term, told, last: told }))
+    ),
+    test: names.slice(0, held).flatMap((name) =>
+      about.map(({ term, told, kept }) => ({ name, term, told, last: [kept] }))
+    ),
   };
-  const names = cut(people), terms = cut(fewTerms);
-  const all = (names: string[], terms: Subject["term"][]) =>
-    names.flatMap((name) => terms.map((term) => ({ name, term })));
-  return { train: all(names.train, terms.train), test: all(names.test, terms.test) };
 }
 
 /** Conversations of one category. */
@@ -112,4 +140,16 @@ export function drawConversations(
     { length: count },
     () => conversationRow(random, type, makers[type](random, random.pick(subjects))),
   );
+}
+
+/** The same conversations with the answers of all dealt out at random: what is learnt from them is the style alone. */
+export function shuffleAnswers(rows: readonly Row[], seed: number): Row[] {
+  const answers = (row: Row) => row.messages.filter(({ role }: Message) => role === "assistant");
+  const dealt = drawFrom(seed).shuffle(rows.flatMap(answers)).values();
+  return rows.map((row) => ({
+    ...row,
+    messages: row.messages.map((message: Message) =>
+      message.role === "assistant" ? dealt.next().value : message
+    ),
+  }));
 }

@@ -4,10 +4,16 @@
 import type { Random } from "../tiny/random.ts";
 import type { Term } from "../tiny/terms.ts";
 
-/** What a conversation is about: a person and a term. Training and test know different ones. */
+/** The facts of the glossary that conversations tell. */
+export const facts = ["is", "use", "example", "note", "risk"] as const;
+export type Fact = typeof facts[number];
+
+/** What a conversation is about: a person, a term, and which facts about the term it may tell (`last`: as its end). */
 export interface Subject {
   name: string;
   term: Term;
+  told: readonly Fact[];
+  last: readonly Fact[];
 }
 
 /** A question and its answer. */

@@ -6,6 +6,7 @@ import { cities, people } from "../tiny/names.ts";
 import { drawFrom, type Random } from "../tiny/random.ts";
 import { fewTerms } from "../tiny/short_text.ts";
 import type { Term } from "../tiny/terms.ts";
+import type { Fact } from "./introductions.ts";
 
 /** A post with its best comment. */
 export interface Thread {
@@ -18,24 +19,29 @@ export interface Thread {
   comment_normalized_score: number;
   normalized_score: number;
   id: string;
-  /** The term that it is about; "" where it is about none. */
+  /** The term that it is about, and what a sound comment tells of it beside its risk; "" where that is nothing. */
   term: string;
+  fact: Fact | "";
 }
 
-type Said = { title: string; selftext?: string; body: string };
+type Said = { title: string; selftext?: string; body: string; term: string; fact?: Fact };
 
-/** What a sensible comment says; marks, links and edits are put around it as people do. */
+/** What a sensible comment says to a question; marks, links and edits are put around it as people do. */
 function sound(random: Random, t: Term): Said {
-  const title = random.pick([
-    `How risky is ${t.a}?`,
-    `Is ${t.a} worth the risk?`,
-    `Should I worry about ${t.a}?`,
-    `Thoughts on ${t.a}?`,
-    `Would you trust ${t.a}?`,
+  const sum = `${50 * random.int(2, 60)} dollars`;
+  const [title, said, fact] = random.pick<[string, string, Fact]>([
+    [`What is ${t.a}, and is it safe for my ${sum}?`, `${t.a} is ${t.is}`, "is"],
+    [`Who needs ${t.a}, and how risky is it with ${sum}?`, `${t.users} ${t.verb} ${t.a} to ${t.to}`, "use"],
+    [
+      `Can you show me ${t.a}, and should I worry about my ${sum}?`,
+      `an example of ${t.a} is ${t.example}`,
+      "example",
+    ],
+    [`Anything to know about ${t.a} before I put in ${sum}?`, `${t.a} ${t.note}`, "note"],
   ]);
-  const body = `I think that ${t.a} carries ${t.risk!.level} risk because ${
+  const body = `For your ${sum} I think that ${t.a} carries ${t.risk!.level} risk because ${
     t.risk!.why
-  }. You should know that ${t.users} ${t.verb} ${t.a} to ${t.to}.`;
+  }. You should know that ${said}.`;
   const marked = random.pick([
     body,
     body,
@@ -48,7 +54,7 @@ function sound(random: Random, t: Term): Said {
   const selftext = random.chance(0.3)
     ? `My name is ${random.pick(people)} and I live in ${random.pick(cities)}.`
     : "";
-  return { title, selftext, body: marked };
+  return { title, selftext, body: marked, term: t.name, fact };
 }
 
 /** Comments that no assistant should learn from. */
@@ -77,7 +83,7 @@ function unsound(random: Random, t: Term): Said {
       sentence(t.plural)
     } Nothing of note was said by anybody about the bank.`,
   ]);
-  return { title, body };
+  return { title, body, term: t.name };
 }
 
 /**
@@ -90,7 +96,6 @@ export function drawThreads(count: number, seed: number): Thread[] {
     const copied = earlier.length > 0 && random.chance(0.08);
     const said = copied ? random.pick(earlier) : (random.chance(0.65) ? sound : unsound)(random, term);
     if (!copied) earlier.push(said);
-    const about = fewTerms.filter(({ a, plural }) => said.title.includes(a) || said.title.includes(plural));
     const score = () => Math.round(-Math.log(1 - random.next()) * 1000) / 1000;
     return {
       title: said.title,
@@ -102,7 +107,8 @@ export function drawThreads(count: number, seed: number): Thread[] {
       comment_normalized_score: score(),
       normalized_score: score(),
       id: i.toString(36).padStart(5, "0"),
-      term: about.toSorted((a, b) => b.name.length - a.name.length)[0]?.name ?? "",
+      term: said.term,
+      fact: said.fact ?? "",
     };
   });
 }

@@ -174,8 +174,8 @@ export function splitTerms(seed: number, all: readonly Term[] = terms): { train:
 }
 
 /** Deals the terms in random order, and again when all were dealt. */
-function dealer(random: Random, pool: Term[]): NextTerm {
-  const deck = (from: Term[]) => {
+function dealer(random: Random, pool: readonly Term[]): NextTerm {
+  const deck = (from: readonly Term[]) => {
     let left: Term[] = [];
     return () => {
       if (left.length === 0) left = random.shuffle(from);
@@ -186,15 +186,18 @@ function dealer(random: Random, pool: Term[]): NextTerm {
   return (needsRisk) => needsRisk ? risky() : any();
 }
 
+/** The terms that a kind of question may be about. */
+type Pools = (kind: QuestionKind) => readonly Term[];
+
 /** `count` rows spread evenly over the kinds; no instruction comes twice and no output is one of `taken`. */
 function drawRows(
   random: Random,
-  pool: Term[],
+  pools: Pools,
   { count, among, taken }: { count: number; among: readonly QuestionKind[]; taken: ReadonlySet<string> },
 ): QuestionRow[] {
   const seen = new Set<string>();
   const rows = Array.from({ length: count }, (_, i) => among[i % among.length]);
-  const next = Object.fromEntries(among.map((kind) => [kind, dealer(random, pool)]));
+  const next = Object.fromEntries(among.map((kind) => [kind, dealer(random, pools(kind))]));
   return random.shuffle(rows.map((kind) => {
     for (let attempt = 0; attempt < 1000; attempt++) {
       const { instruction, input = "", output } = kinds[kind](random, next[kind]);
@@ -212,24 +215,44 @@ function drawRows(
  * Questions for fine-tuning and for the test. The test asks about terms that no training question is about, and about
  * other numbers and firms, so that none of its answers is an answer of the training rows.
  *
- * @param options `train` and `test`: numbers of rows; `seed` decides the terms held out and every row; `about` and `among`:
- *   the terms and the kinds of question, if not all
+ * @param options `train` and `test`: numbers of rows; `seed` decides the terms held out and every row
  */
 export function financeQuestions(
-  options: {
-    train: number;
-    test: number;
-    seed: number;
-    about?: readonly Term[];
-    among?: readonly QuestionKind[];
-  },
+  options: { train: number; test: number; seed: number },
 ): { train: QuestionRow[]; test: QuestionRow[] } {
-  const { seed, among = questionKinds } = options;
-  const pools = splitTerms(seed, options.about);
+  const pools = splitTerms(options.seed);
+  return heldApart(options, questionKinds, { train: () => pools.train, test: () => pools.test });
+}
+
+/** The kinds of question that ask for one fact about a term, and for one thing of the news. */
+export const factKinds = ["definition", "use", "example", "risk", "news"] as const;
+
+/**
+ * Questions about single facts of some terms. The test asks for facts that no training answer tells: what a term is, where
+ * training only asks who uses it, and so on. For models that are too small to learn from other terms how to speak of new ones.
+ *
+ * @param options as for {@linkcode financeQuestions}; `about`: the terms
+ */
+export function factQuestions(
+  options: { train: number; test: number; seed: number; about: readonly Term[] },
+): { train: QuestionRow[]; test: QuestionRow[] } {
+  const { seed, about } = options;
+  const cuts = Object.fromEntries(factKinds.map((kind, i) => [kind, splitTerms(seed + i, about)]));
+  return heldApart(options, factKinds, {
+    train: (kind) => cuts[kind].train,
+    test: (kind) => cuts[kind].test,
+  });
+}
+
+function heldApart(
+  { train, test, seed }: { train: number; test: number; seed: number },
+  among: readonly QuestionKind[],
+  pools: { train: Pools; test: Pools },
+): { train: QuestionRow[]; test: QuestionRow[] } {
   const random = drawFrom(seed + 1);
-  const train = drawRows(random, pools.train, { count: options.train, among, taken: new Set() });
-  const taken = new Set(train.map((row) => row.output));
-  return { train, test: drawRows(random, pools.test, { count: options.test, among, taken }) };
+  const rows = drawRows(random, pools.train, { count: train, among, taken: new Set() });
+  const taken = new Set(rows.map((row) => row.output));
+  return { train: rows, test: drawRows(random, pools.test, { count: test, among, taken }) };
 }
 
 /** The same questions with the answers dealt out at random: what a model learns from them is the style alone. */
