@@ -107,3 +107,20 @@ Deno.test("bad calls are said", async () => {
     /The schema is none/,
   );
 });
+
+Deno.test("schemas are fulfilled as jsonschema says", async () => {
+  const { cases } = JSON.parse(
+    await Deno.readTextFile(new URL("reference/json_schema/cases.json", import.meta.url)),
+  );
+  for (const { schema, values, valid } of cases) {
+    const answers = values.map((value: unknown) => JSON.stringify({ value }));
+    const wrapped = { type: "object", properties: { value: schema }, required: ["value"] };
+    const draft = schema.$schema ? { $schema: schema.$schema } : {};
+    // References stay at the root of the schema in which they stand.
+    const whole = { ...draft, ...wrapped, $defs: schema.$defs, definitions: schema.definitions };
+    const rows = await jsonRows(answers, values.map((value: unknown) => ({ value })), {
+      schema: JSON.parse(JSON.stringify(whole)),
+    });
+    assert.deepEqual(rows.map((row) => row.valid), valid, JSON.stringify(schema));
+  }
+});

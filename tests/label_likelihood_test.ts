@@ -80,4 +80,6 @@ Deno.test("labels that cannot be scored", async () => {
   await refused("too long", asked([new Array(5000).fill(5)], [[2], [3]]), /shorten the prompt/);
   await refused("a batch size", asked([[1]], [[2], [3]], { batchSize: 0 }), /batchSize is 0/);
   assert.deepEqual(await scoreLabels(model, [], [[2], [3]]), []);
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(scoreLabels(model, [[1]], [[2], [3]], { signal }), /enough/);
 });

@@ -266,6 +266,21 @@ Deno.test("tables are read from what data sets have, and merged", () => {
   assert.notDeepEqual(generateRows(table, new Map(), 5, 1), generateRows(table, new Map(), 5, 2));
 });
 
+Deno.test("tables that cannot be made leave nothing to run on", async () => {
+  const wide = `CREATE TABLE fund (${Array.from({ length: 3000 }, (_, i) => `c${i} INTEGER`).join(", ")})`;
+  const contexts = [
+    wide,
+    "CREATE TABLE sqlite_master (a INTEGER)",
+    'CREATE TABLE "" (a INTEGER)',
+    "CREATE TABLE \0 (\0 INTEGER)",
+  ];
+  for (const context of contexts) {
+    const { referenceRuns, reason } = await one("SELECT name FROM fund", "SELECT name FROM fund", context);
+    assert.equal(referenceRuns, false);
+    assert.match(reason!, /^expected query failed: ./);
+  }
+});
+
 Deno.test("means, and bad calls", async () => {
   const expected = new Array(4).fill("SELECT name FROM fund"), contexts = [FUND, FUND, FUND, "no table"];
   const scores = await sqlScores(
@@ -283,5 +298,7 @@ Deno.test("means, and bad calls", async () => {
   await refused("counts", () => sqlScores(["a"], [], []), /1 predictions and 0 references/);
   await refused("contexts", () => sqlScores(["a"], ["a"], []), /1 queries and 0 contexts/);
   await refused("no rows", () => sqlScores([], [], []), /at least one prediction/);
+  await refused("databases", () => sqlScores(["a"], ["a"], [FUND], { databases: 0 }), /databases is 0/);
+  await refused("a limit", () => sqlScores(["a"], ["a"], [FUND], { maxRows: NaN }), /maxRows is NaN/);
   await refused("no text", () => sqlScores(["a"], [null], [FUND]), /reference 1 is null/);
 });

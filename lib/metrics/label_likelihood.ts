@@ -32,6 +32,8 @@ export interface LabelOptions {
   separator?: string;
   /** Prompts that go through the model together; default 8. */
   batchSize?: number;
+  /** Ends the work: its reason is thrown. */
+  signal?: AbortSignal;
 }
 
 /** Logits that are on the host at once: 16 MB. */
@@ -80,6 +82,7 @@ export async function scoreLabels<const L extends string | readonly number[]>(
   const order = asked.map((_, i) => i).sort((a, b) => longest(asked[a]) - longest(asked[b]));
   const results: LabelLikelihood<L>[] = new Array(asked.length);
   for (let start = 0; start < order.length; start += batchSize) {
+    options.signal?.throwIfAborted();
     const rows = order.slice(start, start + batchSize);
     const choices = rows.map((row) => asked[row]);
     const sums = await (model.config.encoderDecoder ? answerSums(model, choices) : batchSums(model, choices));

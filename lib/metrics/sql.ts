@@ -127,6 +127,14 @@ export async function sqlRows(
       `sqlScores needs the tables of each query, and got ${pairs.length} queries and ${tables.length} contexts.`,
     );
   }
+  for (const name of ["databases", "maxSteps", "maxRows", "maxSeconds"] as const) {
+    const limit = options[name] ?? 1;
+    if (!(limit > 0) || (name === "databases" && !Number.isInteger(limit))) {
+      throw new UserError(
+        `sqlScores: ${name} is ${limit}; it must be above 0${name === "databases" ? " and whole" : ""}.`,
+      );
+    }
+  }
   const open = await createDatabases();
   const rows: SQLRow[] = [];
   for (const [i, { prediction, references: [expected] }] of pairs.entries()) {

@@ -40,7 +40,9 @@ export async function createDatabases(): Promise<
   return (tables, { maxSteps = 2_000_000, maxRows = 10_000, maxSeconds = 5 } = {}) => {
     const db = new oo1.DB(":memory:", "c");
     db.exec(`PRAGMA hard_heap_limit=${MOST_MEMORY}`);
-    for (const { table, rows } of tables) db.exec(createStatement(table) + insertStatement(table, rows));
+    const unbuilt = failure(() => {
+      for (const { table, rows } of tables) db.exec(createStatement(table) + insertStatement(table, rows));
+    });
     // Double quotes around a text are SQLite's own habit, and that of the data sets.
     capi.sqlite3_db_config(db.pointer!, capi.SQLITE_DBCONFIG_DQS_DML, 1, 0);
     capi.sqlite3_limit(db.pointer!, capi.SQLITE_LIMIT_LENGTH, LONGEST_VALUE);
@@ -60,32 +62,31 @@ export async function createDatabases(): Promise<
       return allowed ? capi.SQLITE_OK : capi.SQLITE_DENY;
     }, 0);
     const run = (query: string): QueryResult => {
+      if (unbuilt !== undefined) return { error: "failed", reason: unbuilt };
       steps = 0;
       until = performance.now() + 1000 * maxSeconds;
       forbidden = "";
-      let statement;
-      try {
-        statement = db.prepare(query);
-      } catch (error) {
-        const reason = (error as Error).message.replace(/^SQLITE_\w+: sqlite3 result code \d+: /, "");
+      let statement: ReturnType<typeof db.prepare>;
+      const reason = failure(() => statement = db.prepare(query));
+      if (reason !== undefined) {
         return forbidden !== "" ? { error: "refused", reason: forbidden } : { error: "failed", reason };
       }
       try {
         const rows: (string | number | null)[][] = [];
         for (;;) {
-          const code = capi.sqlite3_step(statement.pointer!);
+          const code = capi.sqlite3_step(statement!.pointer!);
           if (code === capi.SQLITE_DONE) return { rows };
           if (code !== capi.SQLITE_ROW) return stopped(code, capi.sqlite3_errmsg(db.pointer!));
           if (rows.length >= maxRows) return { error: "cut", reason: `more than ${maxRows} rows` };
           rows.push(
             Array.from(
-              { length: statement.columnCount },
-              (_, i) => plain(capi.sqlite3_column_js(statement.pointer!, i)),
+              { length: statement!.columnCount },
+              (_, i) => plain(capi.sqlite3_column_js(statement!.pointer!, i)),
             ),
           );
         }
       } finally {
-        statement.finalize();
+        statement!.finalize();
       }
     };
     const stopped = (code: number, reason: string): QueryResult => {
@@ -100,6 +101,15 @@ export async function createDatabases(): Promise<
     };
     return { run, close: () => db.close() };
   };
+}
+
+/** SQLite's message, if this fails. */
+function failure(action: () => void): string | undefined {
+  try {
+    action();
+  } catch (error) {
+    return (error as Error).message.replace(/^SQLITE_\w+: sqlite3 result code \d+: /, "");
+  }
 }
 
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
