@@ -227,8 +227,19 @@ console.log(
 );
 if (flags["dry-run"]) Deno.exit(0);
 await saveSettings(out, flags, { batchSize, gradientAccumulationSteps });
-const { maxLength, prompt: { name: form } } = layout;
-const data = { ...statistics, prompt: form, maxLength, "held-out rows": test?.length };
+const { tokens, mean, p50, p95, max, limits } = statistics;
+const data = {
+  rows: rows.length,
+  "held-out rows": test?.length ?? 0,
+  prompt: prompt.name,
+  tokens,
+  "tokens of a row, mean": mean,
+  median: p50,
+  "95 % have at most": p95,
+  longest: max,
+  "cut at": layout.maxLength,
+  "What a maxLength keeps and wastes": limits,
+};
 await new Dataset([data]).save(join(out, "data.json"), { overwrite: true });
 
 // %% Before: the base's loss and answers, which stay in --out

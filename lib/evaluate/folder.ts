@@ -77,7 +77,7 @@ const isText = (value: unknown) => typeof value === "string";
 
 function isScores({ models, rows, resamples, confidence, measures }: Row): boolean {
   const isMeasure = (measure: unknown) =>
-    isObject(measure) && isText(measure.name) && Number.isFinite(measure.max) &&
+    isObject(measure) && isText(measure.name) && measure.max > 0 && Number.isFinite(measure.max) &&
     isObject(measure.values) && models.every((model: string) => isInterval(measure.values[model])) &&
     isObject(measure.changes) && models.slice(1).every((model: string) => isInterval(measure.changes[model]));
   return Array.isArray(models) && models.length > 0 && models.every(isText) &&

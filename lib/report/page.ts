@@ -70,8 +70,8 @@ function titleOf({ settings, name }: RunFolder): string {
 }
 
 function lastTime(log: readonly LogEntry[]): string | undefined {
-  const last = log.at(-1);
-  return last && `${new Date(1000 * last.time).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  const last = log.at(-1), date = new Date(1000 * (last?.time ?? NaN));
+  return isNaN(date.getTime()) ? undefined : `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
 function curvesPart(log: readonly LogEntry[]): Promise<Html> {
@@ -169,5 +169,6 @@ function shownValue(value: unknown): string {
   if (value === undefined || value === null) return "";
   if (typeof value === "number") return formatNumber(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value) && value.every((part) => typeof part === "string")) return value.join(", ");
   return typeof value === "string" ? value : JSON.stringify(value);
 }

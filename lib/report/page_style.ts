@@ -63,7 +63,7 @@ svg { display: block; max-width: 100%; height: auto; }
   .scores tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(5.5rem, 1fr)); border-bottom: 1px solid var(--line); padding: .3rem 0; }
   .scores th, .scores td { border: 0; padding: .1rem .2rem; }
   .scores td:first-child { grid-column: 1 / -1; font-weight: 600; }
-  .scores small { white-space: normal; }
+  .scores small { white-space: normal; font-size: .72rem; }
   .facts { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .5rem; }
 }
 svg [fill="#ffffff"] { fill: var(--page); }
