@@ -192,6 +192,15 @@ export { type EpochReport, evaluateLoss, trainEpoch, type TrainOptions } from ".
 export type { StepReport } from "./lib/train/optimizer_step.ts";
 export { estimateTime, type PlannedWork, type TimeEstimate } from "./lib/train/time.ts";
 export { train } from "./lib/train/run.ts";
+export { type ContinuedRun, type ContinueOptions, continueTraining } from "./lib/train/continue.ts";
+export {
+  sweep,
+  type SweepOptions,
+  type SweepPlace,
+  type SweepReport,
+  type SweepResult,
+  type SweepSettings,
+} from "./lib/train/sweep.ts";
 export type { RunOptions, RunReport } from "./lib/train/run_options.ts";
 export { type CheckpointContent, resumeTraining, saveCheckpoint } from "./lib/train/checkpoint.ts";
 export type { Evaluation, TrainingState } from "./lib/train/state.ts";
@@ -265,6 +274,7 @@ export { byRouge } from "./lib/evaluate/scores/rouge.ts";
 export { bySQL } from "./lib/evaluate/scores/sql.ts";
 export { report, type ReportOptions } from "./lib/report/report.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
+export { sweepChart } from "./lib/report/sweep_chart.ts";
 export { confusionChart } from "./lib/report/confusion_chart.ts";
 export type { ChartOptions, ChartSpec } from "./lib/report/look.ts";
 export { plotRun, type RunChartOptions } from "./lib/report/run_chart.ts";
