@@ -6,6 +6,7 @@ import { generate } from "../lib/generate/generate.ts";
 import { attachLoRA, countTrainable } from "../lib/lora.ts";
 import { countLoRA, countParameters, parseConfig } from "../lib/models/config.ts";
 import { loadModel } from "../lib/models/load.ts";
+import { estimateMemory } from "../lib/models/memory.ts";
 import { distanceBuckets } from "../lib/models/t5.ts";
 import { loadAdapter, saveAdapter } from "../lib/peft.ts";
 import { quantizeNF4 } from "../lib/quantize/quantize.ts";
@@ -210,12 +211,19 @@ const flanT5Large = {
   decoder_start_token_id: 0,
 };
 
-Deno.test("FLAN-T5-large's parameters from config.json", () => {
+Deno.test("FLAN-T5-large's parameters and memory from config.json", () => {
   const config = parseConfig(flanT5Large);
   assert.equal(countParameters(config), 783_150_080);
   assert.equal(countLoRA(config, { r: 32, targetModules: ["q", "v"] }), 9_437_184);
   assert.equal(countLoRA(config, { r: 16, targetModules: ["q", "v", "o"] }), 7_077_888);
   assert.equal(config.encoderDecoder!.headScale, 1);
+  // Half precision of 783,150,080 weights (norms stay in f32 here, 2 bytes more for 124,928 of them) and f32 of the adapter.
+  const memory = estimateMemory(config, { tokens: 512, r: 32, half: true, backend: "webgpu" });
+  assert.deepEqual(
+    [memory.weights - 2 * 124_928, memory.adapter],
+    [783_150_080 * 2, 9_437_184 * 4],
+  );
+  assert.equal(((memory.weights + memory.adapter) / 1e9).toFixed(2), "1.60");
   // As transformers 5 rewrites it.
   const { tie_word_embeddings: _, ...rest } = flanT5Large;
   assert.deepEqual(

@@ -151,6 +151,11 @@ function render(row: Row, options: TokenOptions): Rendered {
   }
   const parts = !isPair && prompt!.render?.(row, completionOnly) ||
     [{ text: prompt!.question(row), trained: false }, { text: prompt!.answer(row), trained: true }];
+  if (isPair && parts[0].text.trim() === "") {
+    throw new UserError(
+      "an encoder-decoder reads a question and writes an answer, but this row is one text: give a prompt with a question.",
+    );
+  }
   return { row, parts };
 }
 

@@ -3,7 +3,7 @@
 import { UserError } from "../errors.ts";
 import { markdownTable } from "../report/table.ts";
 import { IGNORED } from "./batch.ts";
-import { collect, type Collected, collectStream, type TokenOptions } from "./collect.ts";
+import { collect, type Collected, collectStream, startTokenOf, type TokenOptions } from "./collect.ts";
 import { checkWhole, sizes } from "./pack.ts";
 import type { Row } from "./row.ts";
 import { type TokenRows, tokenRows } from "./token_rows.ts";
@@ -95,6 +95,12 @@ export function lengthReport(
   rows: Iterable<Row> | AsyncIterable<Row>,
   options: LengthOptions = {},
 ): LengthReport | Promise<LengthReport> {
+  if (startTokenOf(options) !== undefined) {
+    throw new UserError(
+      "lengthReport measures whole texts, as a decoder reads them: for an encoder-decoder give rows of token ids, such as " +
+        "rows.map((row) => ({ inputIds: tokenizer.encode(prompt.question(row)) })), and no tokenizer.",
+    );
+  }
   const uncut = { ...options, maxLength: 2 ** 31 - 1 };
   return Symbol.iterator in rows
     ? reportOf(collect(rows, uncut), options)

@@ -4,13 +4,13 @@ import process from "node:process";
 import { inNotebook } from "../report/notebook.ts";
 import { UserError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { type Batch, exampleOf, IGNORED, type TokenRow } from "./batch.ts";
-import type { TokenOptions } from "./collect.ts";
+import { type Batch, type DecoderSide, exampleOf, IGNORED, pairOf, type TokenRow } from "./batch.ts";
+import { startTokenOf, type TokenOptions } from "./collect.ts";
 import { detectPrompt } from "./detect.ts";
 import type { Prompt } from "./prompt.ts";
 import type { Row } from "./row.ts";
 import { shapeOf } from "./shapes.ts";
-import { tokenizeRow } from "./tokenize_row.ts";
+import { tokenizePair, tokenizeRow } from "./tokenize_row.ts";
 
 /** What becomes of a token: it is learnt, only read, or lies beyond maxLength. */
 export type TokenFate = "trained" | "masked" | "cut";
@@ -38,7 +38,10 @@ export interface Preview {
 }
 
 /** Options of {@linkcode previewRow}. */
-export type PreviewOptions = Pick<TokenOptions, "tokenizer" | "prompt" | "maxLength" | "completionOnly">;
+export type PreviewOptions = Pick<
+  TokenOptions,
+  "tokenizer" | "prompt" | "maxLength" | "maxTargetLength" | "completionOnly" | "decoderStartTokenId"
+>;
 
 /**
  * Shows a row as training sees it. In a terminal it is coloured (unless NO_COLOR is set), in Jupyter it is HTML, elsewhere
@@ -66,6 +69,7 @@ export type PreviewOptions = Pick<TokenOptions, "tokenizer" | "prompt" | "maxLen
 export function previewRow(row: Row, options: PreviewOptions): Preview {
   const { tokenizer, maxLength = 512, completionOnly = false } = options;
   if (!tokenizer) throw new UserError("previewRow needs a tokenizer: give { tokenizer }.");
+  if (startTokenOf(options) !== undefined) return previewPair(row, { ...options, tokenizer });
   const { inputIds, labels }: TokenRow = row.inputIds !== undefined
     ? exampleOf(row as TokenRow, 0)
     : tokenizeRow(row, options.prompt ?? promptOf(row, tokenizer), tokenizer, completionOnly);
@@ -74,6 +78,27 @@ export function previewRow(row: Row, options: PreviewOptions): Preview {
     (_, i): TokenFate => i >= maxLength ? "cut" : i > 0 && labels![i] !== IGNORED ? "trained" : "masked",
   );
   return previewOf([tokensOf(inputIds, fates, tokenizer)]);
+}
+
+/** For an encoder-decoder: the question, all of it only read, and behind it the answer. */
+function previewPair(row: Row, options: PreviewOptions & { tokenizer: Tokenizer }): Preview {
+  const { tokenizer, prompt, maxLength = 512, maxTargetLength = maxLength } = options;
+  const asked = () => prompt ?? promptOf(row, tokenizer);
+  const { inputIds, labels }: TokenRow = row.inputIds !== undefined
+    ? pairOf(row as TokenRow, 0)
+    : tokenizePair(asked().question(row), asked().answer(row), asked(), tokenizer);
+  // A question that is cut keeps its end.
+  const question = Array.from(
+    inputIds,
+    (_, i): TokenFate =>
+      inputIds.length > maxLength && i >= maxLength - 1 && i < inputIds.length - 1 ? "cut" : "masked",
+  );
+  const answer = Array.from(labels!, (label, i): TokenFate => {
+    if (i >= maxTargetLength) return "cut";
+    return label === IGNORED ? "masked" : "trained";
+  });
+  const ids = [...Array.from(inputIds), ...Array.from(labels!, (label) => Math.max(0, label))];
+  return previewOf([tokensOf(ids, [...question, ...answer], tokenizer)]);
 }
 
 function promptOf(row: Row, tokenizer: Tokenizer): Prompt {
@@ -100,18 +125,38 @@ function promptOf(row: Row, tokenizer: Tokenizer): Prompt {
  * ```
  */
 export function previewBatch(batch: Batch, tokenizer: Tokenizer): Preview {
+  if (batch.decoder) return previewPairs(batch, batch.decoder, tokenizer);
   const trained = new Set(Array.from(batch.targetIndex, (at) => at + 1));
-  const starts = Array.from(batch.positions.keys()).filter((at) =>
-    batch.positions[at] === 0 && batch.rowOf[at] >= 0
-  );
-  const rows = starts.map((start) => {
-    let end = start + 1;
-    while (end < batch.rowOf.length && batch.positions[end] > 0 && batch.rowOf[end] >= 0) end++;
+  const rows = rowRuns(batch).map(([start, end]) => {
     const fates = Array.from(
       { length: end - start },
       (_, i): TokenFate => trained.has(start + i) ? "trained" : "masked",
     );
     return tokensOf(batch.inputIds.subarray(start, end), fates, tokenizer);
+  });
+  return previewOf(rows);
+}
+
+/** Where each row begins and ends. */
+function rowRuns({ positions, rowOf }: Pick<Batch, "positions" | "rowOf">): [start: number, end: number][] {
+  const starts = Array.from(positions.keys()).filter((at) => positions[at] === 0 && rowOf[at] >= 0);
+  return starts.map((start) => {
+    let end = start + 1;
+    while (end < rowOf.length && positions[end] > 0 && rowOf[end] >= 0) end++;
+    return [start, end];
+  });
+}
+
+/** Questions, and behind each the answer: what its positions are to give, or else (not trained) what they read. */
+function previewPairs(batch: Batch, decoder: DecoderSide, tokenizer: Tokenizer): Preview {
+  const targets = new Map(Array.from(batch.targetIndex, (at, i) => [at, batch.targetIds[i]]));
+  const answers = rowRuns(decoder);
+  const rows = rowRuns(batch).map(([start, end], i) => {
+    const question = Array.from(batch.inputIds.subarray(start, end)), [first, last] = answers[i];
+    const places = Array.from({ length: last - first }, (_, at) => first + at);
+    const ids = [...question, ...places.map((at) => targets.get(at) ?? decoder.inputIds[at])];
+    const fates = places.map((at): TokenFate => targets.has(at) ? "trained" : "masked");
+    return tokensOf(ids, [...question.map((): TokenFate => "masked"), ...fates], tokenizer);
   });
   return previewOf(rows);
 }

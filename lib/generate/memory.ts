@@ -21,7 +21,7 @@ export interface GenerationMemoryOptions {
 
 /** Bytes by purpose, beside the model's weights. */
 export interface GenerationMemory {
-  /** Keys and values of every position. */
+  /** Keys and values of every position (of an encoder-decoder: of the question's for the decoder, and of the answer's). */
   cache: number;
   /** Copies of the weights that the CPU's program holds: dense ones (where enough memory is free), 8-bit ones of NF4. */
   copies: number;
@@ -51,7 +51,8 @@ export function estimateGenerationMemory(
   config: ModelConfig,
   { streams = 8, positions, quantize, backend = "cpu" }: GenerationMemoryOptions,
 ): GenerationMemory {
-  const { hiddenSize: h, intermediateSize: i, numHiddenLayers: layers, vocabSize } = config;
+  const { hiddenSize: h, intermediateSize: i, numHiddenLayers, vocabSize, encoderDecoder } = config;
+  const layers = encoderDecoder?.numDecoderLayers ?? numHiddenLayers;
   const q = config.numAttentionHeads * config.headDim, kv = config.numKeyValueHeads * config.headDim;
   const cache = 4 * 2 * layers * streams * Math.ceil(positions / 64) * 64 * kv;
   const atOnce = Math.min(positionsAtOnce, streams * positions);
@@ -61,7 +62,7 @@ export function estimateGenerationMemory(
   const numbers = atOnce * (3 * h + 3 * i + 2 * q + written) + 4 * positions * kv + scores +
     2 * streams * vocabSize;
   const workspace = 4 * numbers * (backend === "cpu" ? arenaOverhead : 1);
-  const copies = backend === "cpu" ? copiedBytes(config, quantize) : 0;
+  const copies = backend === "cpu" && !encoderDecoder ? copiedBytes(config, quantize) : 0;
   return { cache, copies, workspace, total: cache + copies + workspace };
 }
 

@@ -124,7 +124,11 @@ function familyOf(json: Json, where: string): ModelType {
   if (typeof type === "string" && Object.hasOwn(FAMILIES, type)) return type as ModelType;
   const known = Object.keys(FAMILIES).join(", ");
   throw new UserError(
-    `${where}: model_type ${JSON.stringify(type) ?? "(missing)"} is not supported, only ${known}.`,
+    `${where}: model_type ${
+      JSON.stringify(type) ?? "(missing)"
+    } is not supported, only ${known}. A decoder that differs ` +
+      "from these in fields alone is added in lib/models/config.ts (FAMILIES); another architecture gets a file like " +
+      "lib/models/t5.ts.",
   );
 }
 

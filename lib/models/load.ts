@@ -131,6 +131,7 @@ async function loadWeights(
   if (checkpoint.tensors.has("lm_head.weight")) {
     expected.set("lm_head.weight", [config.vocabSize, config.hiddenSize]);
   }
+  const stored = storedName(checkpoint);
   checkNames(folder, expected, checkpoint);
   const weights = new Map<string, Weight>();
   for (const [name, shape] of expected) {
@@ -143,7 +144,7 @@ async function loadWeights(
       name,
       parts
         ? uploadNF4(device, parts, shape as [number, number])
-        : await loadTensor(name, shape, checkpoint, device, options),
+        : await loadTensor(stored(name), shape, checkpoint, device, options),
     );
   }
   return weights;
@@ -171,9 +172,21 @@ function checkDoubleQuant(folder: string, { nested }: NF4Parts, { doubleQuant }:
   );
 }
 
-function checkNames(folder: string, expected: Map<string, readonly number[]>, { tensors }: Checkpoint): void {
+/** Some T5 files hold the embedding only under the name of a stack's. */
+const storedName = ({ tensors }: Pick<Checkpoint, "tensors">) => (name: string): string => {
+  if (name !== "shared.weight" || tensors.has(name)) return name;
+  return ["encoder", "decoder"].map((stack) => `${stack}.embed_tokens.weight`)
+    .find((other) => tensors.has(other)) ?? name;
+};
+
+function checkNames(
+  folder: string,
+  expected: Map<string, readonly number[]>,
+  { tensors }: Pick<Checkpoint, "tensors">,
+): void {
+  const stored = storedName({ tensors });
   for (const name of expected.keys()) {
-    if (!tensors.has(name)) {
+    if (!tensors.has(stored(name))) {
       throw new UserError(`${folder}: the weights lack ${name}, which config.json implies.`);
     }
   }

@@ -32,7 +32,9 @@ export interface MemoryOptions {
 export interface MemoryEstimate {
   /** The model itself. */
   weights: number;
-  /** The adapter (or the trained base's) gradients and optimizer state, and the adapter itself. */
+  /** The adapter's matrices, in f32; 0 where the base itself is trained. */
+  adapter: number;
+  /** The gradients of what is trained, and the optimizer's state. */
   training: number;
   /** Activations that wait for the backward pass. */
   activations: number;
@@ -69,8 +71,8 @@ export function estimateMemory(config: ModelConfig, options: MemoryOptions): Mem
     options;
   const weights = weightBytes(config, options);
   const trained = r === undefined ? weights / 4 : countLoRA(config, { r, targetModules });
-  // Gradient, two moments and, on the CPU, the results of one update; an adapter's own matrices too.
-  const training = trained * 4 * (r === undefined ? 3 : 4);
+  const adapter = r === undefined ? 0 : 4 * trained;
+  const training = 3 * 4 * trained; // gradient and two moments
   const {
     hiddenSize: h,
     intermediateSize: i,
@@ -79,7 +81,8 @@ export function estimateMemory(config: ModelConfig, options: MemoryOptions): Mem
     numKeyValueHeads,
     headDim,
   } = config;
-  const layers = numHiddenLayers + (config.encoderDecoder?.numDecoderLayers ?? 0);
+  // Positions of a question go through the encoder's blocks, those of an answer through the decoder's.
+  const layers = Math.max(numHiddenLayers, config.encoderDecoder?.numDecoderLayers ?? 0);
   const q = numAttentionHeads * headDim, kv = numKeyValueHeads * headDim;
   // Per token of a block: input, both norms' outputs, q, k, v, attention's output, residual, gate and up.
   const kept = 4 * h + 2 * q + 2 * kv + 2 * i + (r === undefined ? i : 0);
@@ -93,11 +96,12 @@ export function estimateMemory(config: ModelConfig, options: MemoryOptions): Mem
   const runtime = backend === "cpu" ? runtimeBytes : 0;
   return {
     weights,
+    adapter,
     training,
     activations,
     workspace,
     runtime,
-    total: weights + training + activations + workspace + runtime,
+    total: weights + adapter + training + activations + workspace + runtime,
   };
 }
 
