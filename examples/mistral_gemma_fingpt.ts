@@ -107,7 +107,7 @@ async function tuned(
 ): Promise<void> {
   const { batchSize, accumulation, epochs, rate } = own
     ? { batchSize: 8, accumulation: 4, epochs: 4, rate: 1e-4 }
-    : { batchSize: 16, accumulation: 1, epochs: 2, rate: 4e-3 };
+    : { batchSize: 16, accumulation: 1, epochs: 3, rate: 4e-3 };
   const layout = { tokenizer: model.tokenizer, prompt, maxLength: 512, batchSize, completionOnly: true };
   const batches = packBatches(train, layout), heldOut = packBatches(test, layout);
   const total = stepsOf(batches, epochs, accumulation, maxSteps);
@@ -131,7 +131,7 @@ async function tuned(
 
 // %% Sentiment: rows of several sets, as many of each set held out
 async function sentimentSets(): Promise<{ train: SentimentRow[]; test: SentimentRow[] }> {
-  if (!own) return headlineRows({ train: flags.rows ?? 1500, test: flags.test ?? 300, seed });
+  if (!own) return headlineRows({ train: flags.rows ?? 2400, test: flags.test ?? 300, seed });
   const sets = await loadSentiments(flags.data ?? "FinGPT/fingpt-sentiment-train");
   const each = Math.ceil((flags.test ?? 300) / sets.length);
   const parts = sets.map((set) => set.split({ test: each, seed }));

@@ -308,13 +308,13 @@ function drawRows(random: Random, count: number, words: Words, taken: Set<string
 }
 
 /**
- * Rows for fine-tuning and for the test, as many of each label. No headline of the test is one of training; where the test
- * moves a figure, it does so with verbs that no training row has.
+ * Rows for fine-tuning and for the test, as many of each label. No headline of the test is one of training, and its verbs are
+ * all, of which training leaves a quarter out.
  */
 export function headlineRows(
   options: { train: number; test: number; seed: number },
 ): { train: HeadlineRow[]; test: HeadlineRow[] } {
   const random = drawFrom(options.seed), taken = new Set<string>();
   const train = drawRows(random, options.train, "common", taken);
-  return { train, test: drawRows(random, options.test, "rare", taken) };
+  return { train, test: drawRows(random, options.test, "all", taken) };
 }
