@@ -269,6 +269,7 @@ export { byBleu } from "./lib/evaluate/scores/bleu.ts";
 export { byChrf } from "./lib/evaluate/scores/chrf.ts";
 export { byExactMatch } from "./lib/evaluate/scores/exact_match.ts";
 export { byJSON } from "./lib/evaluate/scores/json.ts";
+export { byLabelLikelihood } from "./lib/evaluate/scores/label_likelihood.ts";
 export { byLabels } from "./lib/evaluate/scores/labels.ts";
 export { byRouge } from "./lib/evaluate/scores/rouge.ts";
 export { bySQL } from "./lib/evaluate/scores/sql.ts";

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
 import { financeQuestions } from "../examples/tiny/questions.ts";
+import { financeQA } from "../lib/data/prompt.ts";
+import { byLabelLikelihood } from "../lib/evaluate/scores/label_likelihood.ts";
 import { type LabelLikelihood, scoreLabels } from "../lib/metrics/label_likelihood.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { loadAdapter } from "../lib/peft.ts";
@@ -65,6 +67,29 @@ Deno.test("texts: prompt and label are one text, with a space between them", asy
       assert.ok(Math.abs(sum - found[i].sums[l]) <= 1e-4, `${prompt} ${label}`);
     }
   }
+});
+
+Deno.test("as a score of evaluate: the likeliest label of each row", async () => {
+  const model = await loadModel(tiny), labels = ["yes", "a bond", "42 percent"];
+  const questions = financeQuestions({ train: 1, test: 5, seed: 4 }).test.map(financeQA.question);
+  const likeliest = (await scoreLabels(model, questions, labels)).map(({ best }) => best);
+  const answers = questions.map((question, index) => ({
+    row: {},
+    index,
+    question,
+    prediction: "whatever",
+    reference: index === 0 ? labels.find((label) => label !== likeliest[0])! : likeliest[index],
+  }));
+  const [accuracy, ...others] = await byLabelLikelihood(labels).measure(answers, { model });
+  assert.equal(accuracy.name, "likeliest label: accuracy");
+  assert.deepEqual(accuracy.rows, [0, 1, 1, 1, 1]);
+  assert.equal(others.length, 2);
+  await refused(
+    "a reference",
+    () => byLabelLikelihood(labels).check!([{ ...answers[0], reference: "no" }]),
+    /names none of/,
+  );
+  await refused("one label", () => byLabelLikelihood(["a"]), /at least two labels, not 1/);
 });
 
 Deno.test("labels that cannot be scored", async () => {
