@@ -152,7 +152,12 @@ Deno.test("order counts where the expected query has one, and not inside its par
   const without = await one(plain, ordered), more = await one(ordered, plain);
   assert.deepEqual([without.execution, without.sameOrdered, without.sameUnordered], [false, false, true]);
   assert.deepEqual([more.execution, more.sameOrdered, more.sameUnordered], [true, false, true]);
-  const inner = "SELECT name FROM fund WHERE id IN (SELECT id FROM fund ORDER BY fee LIMIT 2)";
+  const inner = "SELECT name FROM fund WHERE id IN (SELECT id FROM fund ORDER BY abs(fee) LIMIT 2)";
+  const counted = "SELECT kind FROM fund GROUP BY kind ORDER BY COUNT(*), kind";
+  assert.equal(
+    (await one("SELECT kind FROM fund GROUP BY kind ORDER BY kind DESC", counted)).execution,
+    false,
+  );
   assert.equal((await one(`${inner} ORDER BY name DESC`, inner)).execution, true);
 });
 

@@ -4,7 +4,7 @@ import { UserError } from "../errors.ts";
 import { textPairs } from "./pairs.ts";
 import { comparedValues, generateRows, readTables, type SQLTable } from "./sql_tables.ts";
 import { normalizeSQL } from "./sql_normal.ts";
-import { findSQL } from "./sql_text.ts";
+import { findSQL, sqlTokens } from "./sql_text.ts";
 import { createDatabases, type QueryDatabase, type QueryLimits, type QueryResult } from "./sqlite.ts";
 
 /** Options of {@linkcode sqlScores} and {@linkcode sqlRows}. */
@@ -179,10 +179,18 @@ async function scoreRow(
     using database = closing(open(filled, options));
     compareOn(database.run, row, expected);
   }
-  // ORDER BY inside parentheses orders nothing that is returned.
-  const ordered = /\border\s+by\b(?![^(]*\))/i.test(expected);
-  row.execution = row.referenceRuns && row.runs && (ordered ? row.sameOrdered : row.sameUnordered);
+  row.execution = row.referenceRuns && row.runs &&
+    (isOrdered(expected) ? row.sameOrdered : row.sameUnordered);
   return row;
+}
+
+/** ORDER BY inside parentheses orders nothing that is returned. */
+function isOrdered(query: string): boolean {
+  let depth = 0;
+  return sqlTokens(query).some(({ kind, text }, i, tokens) => {
+    if (kind === "mark") depth += text === "(" ? 1 : text === ")" ? -1 : 0;
+    return depth === 0 && kind === "word" && /^order$/i.test(text) && /^by$/i.test(tokens[i + 1]?.text ?? "");
+  });
 }
 
 const closing = (database: QueryDatabase) => ({ ...database, [Symbol.dispose]: database.close });
