@@ -10,6 +10,7 @@ import {
   byExactMatch,
   byJSON,
   byLabels,
+  byLoss,
   byRouge,
   chrfScore,
   classificationScores,
@@ -420,6 +421,32 @@ Deno.test("forgetting is the loss on general texts before and after, paired", as
   const { measures } = await evaluate(model, rows, [byExactMatch()], general);
   assert.deepEqual(measures.map(({ name }) => name), ["exact match", "loss on general text"]);
   assert.equal(measures[1].lowerIsBetter, true);
+});
+
+Deno.test("the loss of the answers is evaluateLoss's on the same rows, those beyond maxLength left out", async () => {
+  const score = byLoss({ prompt: financeQA, maxLength: 48 });
+  const { measures: [{ values, lowerIsBetter }], answers } = await evaluate(model, rows, [score], {
+    ...settings,
+    maxNewTokens: 1,
+  });
+  const layout = { tokenizer: base.tokenizer, prompt: financeQA, completionOnly: true, maxLength: 48 };
+  for (const [name, one] of [["base", useAdapter(model, undefined)], ["tuned", model]] as const) {
+    const loss = await evaluateLoss(one, packBatches(rows, layout));
+    assert.ok(Math.abs(values[name].value - loss) < 1e-5, `${values[name].value} ${loss}`);
+    const second = await evaluateLoss(one, packBatches([rows[2]], layout));
+    assert.ok(Math.abs(answers[2].values["loss of the answers"][name] - second) < 1e-5);
+  }
+  assert.equal(lowerIsBetter, true);
+  const longest = base.tokenizer!.encode(financeQA.question(rows[1])).length;
+  const short = byLoss({ prompt: financeQA, maxLength: longest });
+  const cut = await evaluate({ base }, rows, [short], { ...settings, maxNewTokens: 1 });
+  assert.deepEqual(cut.answers.map(({ values }) => "loss of the answers" in values), [
+    true,
+    false,
+    true,
+    true,
+    true,
+  ]);
 });
 
 Deno.test("an encoder-decoder is evaluated through the same generate; it forgets the second halves of texts", async () => {

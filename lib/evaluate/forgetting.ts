@@ -1,15 +1,14 @@
 // What tuning costs elsewhere: the loss on texts that have nothing to do with what was trained.
-import { packBatches } from "../data/pack.ts";
 import type { Prompt } from "../data/prompt.ts";
 import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { progressLine } from "../report/progress.ts";
-import { batchLosses } from "../train/epoch.ts";
 import type { BootstrapOptions } from "./bootstrap.ts";
 import { measuredScore, modelsOf } from "./compare.ts";
 import { evaluationTable, type MeasuredScore } from "./evaluation.ts";
 import { writeEvaluation } from "./folder.ts";
 import { generalText } from "./general_text.ts";
+import { lossMeasure, rowLosses } from "./losses.ts";
 import type { Measure } from "./score.ts";
 
 /** Options of {@linkcode forgetting}. */
@@ -92,30 +91,20 @@ export async function lossOnTexts(
   let step = 0;
   try {
     for (const [name, model] of models) {
-      const counts: [loss: number, tokens: number][] = [];
-      const rows = list.map((text) => ({ text }));
-      const { tokenizer, config } = model, { maxLength = 512, signal } = options;
-      const prompt = config.encoderDecoder ? secondHalf : wholeText;
-      const batches = packBatches(rows, { tokenizer, prompt, maxLength, batchSize: 1 });
-      for await (const { loss, targets } of batchLosses(model, batches)) {
-        signal?.throwIfAborted();
-        counts.push([loss, targets]);
-        progress.update({ step: ++step, model: name });
-      }
-      measures.push(lossMeasure(counts));
+      const { maxLength = 512, signal } = options;
+      const counts = await rowLosses(model, list.map((text) => ({ text })), {
+        prompt: model.config.encoderDecoder ? secondHalf : wholeText,
+        maxLength,
+        signal,
+        onRow: () => progress.update({ step: ++step, model: name }),
+      });
+      measures.push(lossMeasure("loss on general text", counts));
     }
   } finally {
     progress.finish();
   }
   return measuredScore([...models.keys()], measures, options);
 }
-
-const lossMeasure = (counts: readonly (readonly number[])[]): Measure => ({
-  name: "loss on general text",
-  counts,
-  total: (sums) => sums[0] / sums[1],
-  lowerIsBetter: true,
-});
 
 const wholeText: Prompt = { name: "text", question: () => "", answer: ({ text }) => text };
 
