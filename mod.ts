@@ -274,6 +274,7 @@ export { byLabels } from "./lib/evaluate/scores/labels.ts";
 export { byRouge } from "./lib/evaluate/scores/rouge.ts";
 export { bySQL } from "./lib/evaluate/scores/sql.ts";
 export { report, type ReportOptions } from "./lib/report/report.ts";
+export { byLoss, type LossOptions } from "./lib/evaluate/scores/loss.ts";
 export { lossChart, type LossPoint, scoreChart } from "./lib/report/chart.ts";
 export { sweepChart } from "./lib/report/sweep_chart.ts";
 export { confusionChart } from "./lib/report/confusion_chart.ts";
