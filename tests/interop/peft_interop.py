@@ -43,15 +43,21 @@ def arguments() -> argparse.Namespace:
 
 
 def row_logits(model, row: dict) -> torch.Tensor:
-    return model(input_ids=torch.tensor([row["inputIds"]])).logits[0]
+    ids = torch.tensor([row["inputIds"]])
+    if not model.config.is_encoder_decoder:
+        return model(input_ids=ids).logits[0]
+    answer = [0] + [0 if label == -100 else label for label in row["labels"][:-1]]  # behind T5's start token
+    return model(input_ids=ids, decoder_input_ids=torch.tensor([answer]), use_cache=False).logits[0]
 
 
 def loss_of(model, rows: list[dict]) -> torch.Tensor:
     """The sum over all trained tokens of all rows, each row alone, divided by their number."""
     total, count = 0, 0
     for row in rows:
-        labels = torch.tensor(row["labels"][1:])
-        total = total + F.cross_entropy(row_logits(model, row)[:-1], labels, ignore_index=-100, reduction="sum")
+        logits, labels = row_logits(model, row), torch.tensor(row["labels"])
+        if not model.config.is_encoder_decoder:  # a decoder's label is the next position's token
+            logits, labels = logits[:-1], labels[1:]
+        total = total + F.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
         count += int((labels != -100).sum())
     return total / count
 
@@ -59,7 +65,8 @@ def loss_of(model, rows: list[dict]) -> torch.Tensor:
 def make_adapter(base, rows: list[dict], options: argparse.Namespace):
     torch.manual_seed(options.seed)
     targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
-    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=options.r, lora_alpha=options.alpha,
+    task = "SEQ_2_SEQ_LM" if base.config.is_encoder_decoder else "CAUSAL_LM"
+    model = get_peft_model(base, LoraConfig(task_type=task, r=options.r, lora_alpha=options.alpha,
                                             target_modules=targets, use_rslora=options.rslora))
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -78,7 +85,9 @@ def main() -> None:
     options = arguments()
     rows = json.loads(options.rows.read_text())
     rows = rows["rows"] if isinstance(rows, dict) else rows
-    model = transformers.AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32)
+    is_pair = transformers.AutoConfig.from_pretrained(options.base).is_encoder_decoder
+    family = transformers.AutoModelForSeq2SeqLM if is_pair else transformers.AutoModelForCausalLM
+    model = family.from_pretrained(options.base, dtype=torch.float32)
     if options.command == "make":
         model = make_adapter(model, rows, options)
     elif options.adapter:

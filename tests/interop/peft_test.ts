@@ -9,10 +9,10 @@ import type { Model } from "../../lib/models/model.ts";
 import { loadAdapter, saveAdapter } from "../../lib/peft.ts";
 import { adamW } from "../../lib/train/adamw.ts";
 import { trainEpoch } from "../../lib/train/epoch.ts";
-import { logits } from "../../lib/train/inspect.ts";
+import { logits, type Matrix } from "../../lib/train/inspect.ts";
 import { train } from "../../lib/train/run.ts";
 import { devices } from "../devices.ts";
-import { assertClose, readCases, readTensors, referenceFolder } from "../references.ts";
+import { assertClose, type Cases, readCases, readTensors, referenceFolder } from "../references.ts";
 
 const script = fromFileUrl(new URL("./peft_interop.py", import.meta.url));
 
@@ -45,6 +45,13 @@ async function python(...options: string[]): Promise<Answer & { logits: Map<stri
 const baseFolder = (name: string) => join(referenceFolder(name), "model");
 const rowsFile = (name: string) => join(referenceFolder(name), "cases.json");
 
+/** After each of a text's tokens, or of an answer's behind T5's start token. */
+function rowLogits(model: Model, { inputIds, labels }: Cases["rows"][number]): Promise<Matrix> {
+  if (!model.config.encoderDecoder) return logits(model, inputIds);
+  const before = labels.slice(0, -1).map((id) => id === -100 ? 0 : id);
+  return logits(model, inputIds, { decoderInputIds: [0, ...before] });
+}
+
 async function assertSame(
   model: Model,
   name: string,
@@ -53,8 +60,8 @@ async function assertSame(
   const { rows } = await readCases(name);
   assert.equal(answer.rows, rows.length);
   assert.equal(answer.adapterParameters, countTrainable(model).trainable);
-  for (const [i, { inputIds }] of rows.entries()) {
-    assertClose((await logits(model, inputIds)).data, answer.logits.get(`logits.${i}`), 1e-4, `row ${i}`);
+  for (const [i, row] of rows.entries()) {
+    assertClose((await rowLogits(model, row)).data, answer.logits.get(`logits.${i}`), 1e-4, `row ${i}`);
   }
 }
 
@@ -63,6 +70,8 @@ const all = await devices();
 const ours: [string, LoRAOptions][] = [
   ["llama_tied", { r: 4, alpha: 8, dropout: 0.05, targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"] }],
   ["llama_headdim", { r: 3, alpha: 6, useRslora: true, targetModules: "all-linear" }],
+  ["t5_gated_untied", { r: 4, alpha: 8, dropout: 0.1, targetModules: ["q", "v", "o"] }],
+  ["t5_tied", { r: 2, alpha: 8, targetModules: "all-linear" }],
 ];
 for (const [i, [name, options]] of ours.entries()) {
   const device = all[i % all.length]; // the files do not depend on it: each backend trains one
@@ -71,14 +80,15 @@ for (const [i, [name, options]] of ours.entries()) {
     const base = await loadModel(baseFolder(name), { device });
     const model = await attachLoRA(base, { ...options, quiet: true });
     const { rows } = await readCases(name);
-    const batches = Array.from({ length: 5 }, () => batchOf(rows));
+    const decoderStartTokenId = base.config.encoderDecoder?.decoderStartTokenId;
+    const batches = Array.from({ length: 5 }, () => batchOf(rows, { decoderStartTokenId }));
     await trainEpoch(model, batches, { optimizer: adamW(model, { learningRate: 0.02 }), quiet: true });
     await saveAdapter(model, folder);
     const answer = await python(
       ...["logits", "--base", baseFolder(name), "--rows", rowsFile(name), "--adapter", folder],
     );
     await assertSame(model, name, answer);
-    const plain = (await logits(base, rows[3].inputIds)).data;
+    const plain = (await rowLogits(base, rows[3])).data;
     const moved = answer.logits.get("logits.3")!.some((x, i) => Math.abs(x - plain[i]) > 0.1);
     assert.ok(moved, "the adapter changes the answers");
     await Deno.remove(folder, { recursive: true });
@@ -108,6 +118,7 @@ Deno.test("PEFT loads a checkpoint of a run as it is", async () => {
 const theirs: [string, string[]][] = [
   ["llama_rope3", ["--r", "5", "--alpha", "10"]],
   ["llama_tied", ["--targets", "all-linear", "--rslora"]],
+  ["t5_gated_untied", ["--targets", "q,v,o"]],
 ];
 for (const [name, options] of theirs) {
   Deno.test(`an adapter made by PEFT loads here, on every backend: ${name}`, async () => {
