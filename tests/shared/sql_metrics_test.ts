@@ -4,7 +4,7 @@ import { loadDataset } from "../../lib/data/load.ts";
 import { sqlRows } from "../../lib/metrics/sql.ts";
 import { normalizeSQL } from "../../lib/metrics/sql_normal.ts";
 import { parseQuery } from "../../lib/metrics/sql_tree.ts";
-import { sqlControls, type SQLGold } from "../mutations/sql.ts";
+import { changedQueries, sqlControls, type SQLGold } from "../mutations/sql.ts";
 
 const SHARED = Deno.env.get("FINTUNE_SHARED") ?? "../shared";
 const gold = [
