@@ -48,6 +48,13 @@ export function checkTraining(caller: string, model: unknown, batches: unknown, 
   checkGiven(caller, options, "optimizer");
 }
 
+/** Rows in a list or Dataset, not a promise of them: that has nothing to go through, which would pass for no rows. */
+export function checkRows(caller: string, rows: unknown, streamed: boolean = false): void {
+  const sound = typeof rows === "object" && rows !== null &&
+    (Symbol.iterator in rows || (streamed && Symbol.asyncIterator in rows));
+  if (!sound) throw new UserError(`${caller} needs rows, as a Dataset or a list, not ${kind(rows)}.`);
+}
+
 /** Texts in a list, not one text: its characters would be taken one by one. */
 export function checkTexts(caller: string, what: string, texts: unknown): void {
   if (typeof texts === "object" && texts !== null && Symbol.iterator in texts) return;

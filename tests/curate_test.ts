@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { curate, type CurationStep, type Decision } from "../lib/data/curate.ts";
 import { fieldsStep, percentileStep, scoreStep, step } from "../lib/data/curate_steps.ts";
 import { Dataset } from "../lib/data/dataset.ts";
+import { cleanReddit } from "../lib/data/reddit/clean.ts";
 import { similarStep, similarTexts } from "../lib/data/tfidf.ts";
 import { funnelChart } from "../lib/report/funnel.ts";
 import { renderPNG, renderSVG } from "../lib/report/render.ts";
@@ -198,4 +199,15 @@ Deno.test("the funnel shows every step with its count and share", async () => {
     /x goes from 1 to 2/,
   );
   assert.match(await renderSVG(funnelChart([{ step: "empty", before: 0, after: 0 }])), /all rows/);
+});
+
+Deno.test("curation: rows that are not there yet, a threshold that is no number, a paragraph of nothing", async () => {
+  await refused("a promise", () => curate(Promise.resolve([]) as never, []), /^curate needs rows.*await/);
+  await refused("nothing", () => curate(undefined as never, []), /^curate needs rows.* not undefined/);
+  await refused(
+    "threshold",
+    () => scoreStep("quality", { score: () => 1, above: NaN }),
+    /quality has to be above NaN/,
+  );
+  await refused("paragraph", () => cleanReddit("Buy.", { paragraph: 0 }), /paragraph is 0/);
 });

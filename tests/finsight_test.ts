@@ -294,3 +294,65 @@ Deno.test("what cannot be is refused with file, row and field", async () => {
   await refused("none", () => splitEach([]), /at least one dataset/);
   assert.equal(definitionConversations(file()).length, 0);
 });
+
+Deno.test("company Q&A: a word that is also a company's is no name; texts to fill in are taken to the letter", () => {
+  const row = (question: string, ticker: string) => ({
+    question,
+    answer: "Yes.",
+    ticker,
+    filing: "2023_10K",
+  });
+  const question = (text: string, ticker: string, companyNames = {}) =>
+    companyConversations([row(text, ticker)], { greeting: 0, companyNames }).at(0).messages[1].content;
+  assert.equal(question("What was the cost of sales?", "COST"), "About Costco: What was the cost of sales?");
+  assert.match(question("What has it sold in home markets?", "HAS"), /^About Hasbro/);
+  assert.match(
+    question("What does the report say?", "TTD", { TTD: "The Trade Desk" }),
+    /^About The Trade Desk/,
+  );
+  for (
+    const [named, ticker] of [["How did Costco grow?", "COST"], ["What did COST sell?", "COST"], [
+      "What is NIKE's brand?",
+      "NKE",
+    ], ["What does lululemon's shop sell?", "LULU"]]
+  ) assert.equal(question(named, ticker), named);
+  const odd = { companyNames: { XYZ: "Ca$$h $& Co" }, assistant: "$$Bot $&", greeting: 1 };
+  const texts = Array.from(
+    { length: 8 },
+    (_, seed) =>
+      JSON.stringify(companyConversations([row("Why?", "XYZ")], { ...odd, seed })[Symbol.iterator]().next()),
+  ).join();
+  assert.ok(texts.includes("looking at Ca$$h $& Co.") && texts.includes("$$Bot $&"));
+  assert.ok(!texts.includes("{company}") && !texts.includes("{assistant}"));
+});
+
+Deno.test("builders: careless options and rows that are not there yet are one sentence", async () => {
+  const promise = Promise.resolve([]) as never;
+  for (
+    const build of [
+      companyConversations,
+      definitionConversations,
+      financeConversations,
+      redditConversations,
+      findDefinitions,
+    ]
+  ) {
+    await refused(
+      build.name,
+      () => build(promise),
+      new RegExp(`^${build.name} needs rows.* a promise \\(put "await"`),
+    );
+    await refused(build.name, () => build(undefined as never), /needs rows.* not undefined/);
+  }
+  await refused("no turns", () => introductionConversations(1, { turns: [0, 2] }), /from 1 on/);
+  await refused("share", () => introductionConversations(1, { careless: NaN }), /careless is NaN/);
+  await refused("greeting", () => companyConversations([], { greeting: 7 }), /greeting is 7/);
+  await refused("seed", () => introductionConversations(1, { seed: 1.5 }), /seed is 1\.5/);
+  await refused(
+    "input",
+    () => financeConversations([{ instruction: "Sum up.", input: 5, output: "x" }]),
+    /field "input"/,
+  );
+  const [alone] = redditConversations([{ question: "q", followUp: "f", answer: "a" }], { turns: [0, 0] });
+  assert.equal(alone.metadata.turns, 1);
+});

@@ -117,3 +117,19 @@ Deno.test("statistics: rows that are no conversations, none at all, no chat temp
   await refused("alone", count([two], { tokenizer: strict }), /assistant message alone: give alone: false/);
   assert.equal((await count([two], { tokenizer: strict, alone: false })()).once.tokens > 0, true);
 });
+
+Deno.test("statistics: roles of any name; rows or a tokenizer that are not there", async () => {
+  const row = { messages: [{ role: "constructor", content: "Hi" }, { role: "__proto__", content: "Ho" }] };
+  const { roles } = await datasetStatistics([row], { tokenizer });
+  assert.deepEqual(roles.map(({ role }) => role), ["constructor", "__proto__"]);
+  await refused(
+    "a promise",
+    () => datasetStatistics(Promise.resolve([]) as never, { tokenizer }),
+    /needs rows.*await/,
+  );
+  await refused(
+    "no tokenizer",
+    () => datasetStatistics([row], { tokenizer: undefined as never }),
+    /got no tokenizer/,
+  );
+});

@@ -1,5 +1,6 @@
 // Curation: rows go through a list of steps; what stays, what went and why is counted at each.
 
+import { checkRows } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { markdownTable } from "../report/table.ts";
 import { Dataset } from "./dataset.ts";
@@ -79,6 +80,7 @@ export interface Curated {
  * ```
  */
 export function curate(rows: Iterable<Row>, steps: readonly CurationStep[]): Curated {
+  checkRows("curate", rows);
   const name = rows instanceof Dataset ? rows.name : "the rows";
   let current = Array.from(rows), origins = current.map((_, i) => i);
   current.forEach((row, i) => {

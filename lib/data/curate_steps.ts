@@ -83,7 +83,7 @@ export interface ScoreOptions {
  * A step that keeps the rows whose score is above a threshold, and writes the score into a field.
  *
  * @param name the score's name; the step is called such as "quality above 0.6"
- * @throws UserError (when it runs) for a score that is no finite number
+ * @throws UserError for a threshold that is no number; when it runs, for a score that is no finite one
  *
  * @example
  * ```ts
@@ -95,6 +95,9 @@ export interface ScoreOptions {
  * ```
  */
 export function scoreStep(name: string, { score, above, field }: ScoreOptions): CurationStep {
+  if (typeof above !== "number" || Number.isNaN(above)) {
+    throw new UserError(`scoreStep: ${name} has to be above ${above}: give a number.`);
+  }
   return step(`${name} above ${above}`, (row) => {
     const value = score(row);
     if (typeof value !== "number" || !Number.isFinite(value)) {

@@ -26,7 +26,7 @@ export function messageOf(turn: unknown, where: string): Message {
   if (typeof role !== "string" || content === undefined) {
     throw new UserError(`${where} should have a "role" and a "content" that are text.`);
   }
-  const message: Message = { role: ROLES[role] ?? role, content };
+  const message: Message = { role: Object.hasOwn(ROLES, role) ? ROLES[role] : role, content };
   if (calls) message.tool_calls = calls;
   for (const field of ["name", "tool_call_id", "reasoning_content"] as const) {
     if (typeof given[field] === "string") message[field] = given[field];

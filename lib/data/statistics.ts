@@ -1,6 +1,6 @@
 // How many tokens a set of conversations holds, counted in both ways that are in use, and what each role takes.
 
-import { checkGiven } from "../arguments.ts";
+import { checkGiven, checkRows } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { markdownTable } from "../report/table.ts";
 import { boundedMap } from "../text/bounded_map.ts";
@@ -90,8 +90,14 @@ export async function datasetStatistics(
   rows: Iterable<Row> | AsyncIterable<Row>,
   options: StatisticsOptions,
 ): Promise<DatasetStatistics> {
+  checkRows("datasetStatistics", rows, true);
   checkGiven("datasetStatistics", options, "tokenizer");
   const { tokenizer, alone = true } = options;
+  if (!tokenizer) {
+    throw new UserError(
+      "datasetStatistics got no tokenizer: the folder it was loaded from has no tokenizer.json.",
+    );
+  }
   const name = options.name ?? (rows instanceof Dataset ? rows.name : "the rows");
   const once: number[] = [], summed: number[] = [], roles = new Map<string, Role>();
   const measure = messageMeasure(tokenizer, alone);

@@ -54,7 +54,7 @@ export const COMPANY_NAMES: Readonly<Record<string, string>> = {
   KO: "Coca-Cola",
   KR: "Kroger",
   LLY: "Eli Lilly",
-  LULU: "Lululemon",
+  LULU: "lululemon",
   LVS: "Las Vegas Sands",
   META: "Meta",
   MSFT: "Microsoft",

@@ -6,10 +6,12 @@ import type { Row } from "../row.ts";
 import { COMPANY_NAMES } from "./companies.ts";
 import {
   checkedTurns,
+  checkShares,
   type Conversation,
   conversationOf,
   type ConversationOptions,
   drawBy,
+  filled,
   named,
   type QuestionAnswer,
   runsOf,
@@ -80,13 +82,14 @@ export function companyConversations(
 ): Dataset<Conversation> {
   const { seed = 42, assistant = "FinSight", uses = 1, greeting = 0.5, context = 0 } = options;
   const turns = checkedTurns("companyConversations", options.turns ?? [3, 7]);
+  checkShares("companyConversations", { greeting, context });
   if (!Number.isInteger(uses) || uses < 1) {
     throw new UserError(`companyConversations: uses is ${uses}: give a whole number of at least 1.`);
   }
   const draw = drawBy(seed);
   const needed = ["question", "answer", "ticker", "filing", ...context > 0 ? ["context"] : []];
   const groups = Map.groupBy(
-    textRows(rows, needed),
+    textRows("companyConversations", rows, needed),
     ({ ticker, filing }) => JSON.stringify([ticker, filing]),
   );
   const runs = [...groups.values()].flatMap((group) =>
@@ -126,16 +129,20 @@ function companyName(ticker: string, own: Readonly<Record<string, string>> = {})
 }
 
 const aboutCompany = ({ user, assistant }: QuestionAnswer, company: string): QuestionAnswer => ({
-  user: user.replaceAll("{company}", company),
-  assistant: assistant.replaceAll("{company}", company),
+  user: filled(user, "company", company),
+  assistant: filled(assistant, "company", company),
 });
 
 /** The question with the company's name in front, unless the name's first word or the ticker is in it. */
 function namingCompany(question: string, ticker: string, company: string): string {
-  const words = new Set(question.toLowerCase().split(/[^\p{L}\p{N}&-]+/u));
-  const [first] = company.toLowerCase().split(" ");
-  return words.has(first) || words.has(ticker.toLowerCase()) ? question : `About ${company}: ${question}`;
+  const first = company.replace(/^the /i, "").split(" ")[0];
+  // As a name, that is: not the "cost" of Costco (COST), the "home" market of Home Depot.
+  const isName = (word: string) =>
+    word === ticker || word === first || /^\p{Lu}/u.test(word) && same(word, first);
+  return question.split(/[^\p{L}\p{N}&-]+/u).some(isName) ? question : `About ${company}: ${question}`;
 }
+
+const same = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
 const passages = (run: readonly Row[]): string =>
   [...new Set(run.map((row) => row.context as string))].join("\n\n");

@@ -1,6 +1,7 @@
 // What the five builders share: conversations with metadata, and drawing from lists by a seed.
 
 import { createHash } from "node:crypto";
+import { checkRows } from "../../arguments.ts";
 import { UserError } from "../../errors.ts";
 import { Dataset } from "../dataset.ts";
 import { seededRandom } from "../random.ts";
@@ -51,6 +52,7 @@ export interface Draw {
 }
 
 export function drawBy(seed: number): Draw {
+  if (!Number.isSafeInteger(seed)) throw new UserError(`the seed is ${seed}: give a whole number.`);
   const chance = seededRandom(seed);
   const between = (low: number, high: number) => low + Math.floor(chance() * (high - low + 1));
   return {
@@ -95,11 +97,16 @@ export function conversationOf(
   return { messages, metadata: { source, conversation_id: id, type, ...more } };
 }
 
+/** A blank filled to the letter: in a text to put in, replaceAll would take "$&" and "$$" for orders. */
+export const filled = (text: string, blank: string, by: string): string =>
+  text.replaceAll(`{${blank}}`, () => by);
+
 /** The name filled into a text. */
-export const named = (text: string, assistant: string): string => text.replaceAll("{assistant}", assistant);
+export const named = (text: string, assistant: string): string => filled(text, "assistant", assistant);
 
 /** Rows with their fields checked: each has to hold text that is not blank; other rows are refused with file, row and field. */
-export function textRows(rows: Iterable<Row>, fields: readonly string[]): Row[] {
+export function textRows(caller: string, rows: Iterable<Row>, fields: readonly string[]): Row[] {
+  checkRows(caller, rows);
   const name = rows instanceof Dataset ? rows.name : "the rows";
   return Array.from(rows, (row, i) =>
     atRow(name, i, () => {
@@ -111,22 +118,31 @@ export function textRows(rows: Iterable<Row>, fields: readonly string[]): Row[] 
     }));
 }
 
-/** Checks a range of turns such as [3, 7]. */
+/** Checks a range of turns such as [3, 7]; `least` is what it may begin with. */
 export function checkedTurns(
   caller: string,
   [low, high]: readonly [number, number],
+  least: number = 1,
 ): readonly [number, number] {
-  if (Number.isInteger(low) && Number.isInteger(high) && low >= 0 && high >= low && high > 0) {
-    return [low, high];
+  if (Number.isInteger(low) && Number.isInteger(high) && low >= least && high >= low) return [low, high];
+  throw new UserError(
+    `${caller}: turns is [${low}, ${high}]: give two whole numbers from ${least} on, the smaller first.`,
+  );
+}
+
+/** Checks shares, by their names. */
+export function checkShares(caller: string, shares: Record<string, number>): void {
+  for (const [name, share] of Object.entries(shares)) {
+    if (share >= 0 && share <= 1) continue;
+    throw new UserError(`${caller}: ${name} is ${share}: give a share from 0 to 1.`);
   }
-  throw new UserError(`${caller}: turns is [${low}, ${high}]: give two whole numbers, the smaller first.`);
 }
 
 /** Lists cut into runs of random length; what is left over at the end is a shorter run. */
 export function runsOf<T>(list: readonly T[], [low, high]: readonly [number, number], draw: Draw): T[][] {
   const runs: T[][] = [];
   for (let at = 0; at < list.length; at += runs.at(-1)!.length) {
-    runs.push(list.slice(at, at + Math.max(1, draw.between(low, high))));
+    runs.push(list.slice(at, at + draw.between(low, high)));
   }
   return runs;
 }

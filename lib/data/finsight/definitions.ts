@@ -69,7 +69,11 @@ export function definitionConversations(
   const { seed = 42, assistant = "FinSight", systemPrompts = SYSTEM_PROMPTS } = options;
   const turns = checkedTurns("definitionConversations", options.turns ?? [2, 6]);
   const draw = drawBy(seed);
-  const runs = runsOf(draw.shuffled(textRows(rows, ["term", "definition"])), turns, draw);
+  const runs = runsOf(
+    draw.shuffled(textRows("definitionConversations", rows, ["term", "definition"])),
+    turns,
+    draw,
+  );
   const talks = runs.map((run) =>
     conversationOf(
       named(draw.pick(systemPrompts), assistant),
@@ -118,7 +122,7 @@ const NO_TERM =
  */
 export function findDefinitions(passages: Iterable<Row>): Dataset<Definition> {
   const name = passages instanceof Dataset ? passages.name : "the passages";
-  const found = textRows(passages, ["text"]).flatMap(({ text, source, page }) =>
+  const found = textRows("findDefinitions", passages, ["text"]).flatMap(({ text, source, page }) =>
     (text as string).split(/\n\s*\n/).flatMap((paragraph) => {
       const said = sentences(paragraph.replace(/\s+/g, " ").trim());
       const starts = said.map((sentence) => termOf(sentence));

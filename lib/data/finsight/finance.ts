@@ -1,5 +1,6 @@
 // General finance: questions and answers of any kind as conversations.
 
+import { checkRows } from "../../arguments.ts";
 import { UserError } from "../../errors.ts";
 import { Dataset } from "../dataset.ts";
 import { atRow, isObject, type Row } from "../row.ts";
@@ -47,6 +48,7 @@ export function financeConversations(
   options: FinanceOptions = {},
 ): Dataset<Conversation> {
   const { seed = 42, assistant = "FinSight", systemPrompts = SYSTEM_PROMPTS } = options;
+  checkRows("financeConversations", rows);
   const turns = checkedTurns("financeConversations", options.turns ?? [1, 3]);
   const name = rows instanceof Dataset ? rows.name : "the rows";
   const pairs = Array.from(rows, (row, i) => atRow(name, i, () => pairOf(row, options)));
@@ -67,8 +69,14 @@ const ANSWERS = ["output", "answer", "completion", "response"];
 function pairOf(row: Row, options: FinanceOptions): QuestionAnswer {
   const user = fieldOf(row, "question", options.question, QUESTIONS);
   const assistant = fieldOf(row, "answer", options.answer, ANSWERS);
-  const input = options.question === undefined && typeof row.input === "string" ? row.input.trim() : "";
+  const input = options.question === undefined ? inputOf(row) : "";
   return { user: input === "" ? user : `${user}\n\n${input}`, assistant };
+}
+
+function inputOf({ input }: Row): string {
+  if (input === undefined || input === null) return "";
+  if (typeof input === "string") return input.trim();
+  throw new UserError('field "input" (more of the question) is no text.');
 }
 
 function fieldOf(row: Row, what: string, given: string | undefined, known: readonly string[]): string {

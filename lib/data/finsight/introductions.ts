@@ -4,6 +4,7 @@ import { UserError } from "../../errors.ts";
 import { Dataset } from "../dataset.ts";
 import {
   checkedTurns,
+  checkShares,
   type Conversation,
   conversationOf,
   type ConversationOptions,
@@ -48,6 +49,7 @@ export function introductionConversations(
 ): Dataset<Conversation> {
   const { seed = 42, assistant = "FinSight", systemPrompts = SYSTEM_PROMPTS, careless = 0.3 } = options;
   const turns = checkedTurns("introductionConversations", options.turns ?? [3, 3]);
+  checkShares("introductionConversations", { careless });
   if (!Number.isInteger(count) || count < 1) {
     throw new UserError(
       `introductionConversations: the count is ${count}: give a whole number of at least 1.`,

@@ -1,5 +1,6 @@
 // A Reddit post's markdown as plain prose: links, marks and edit notes out, sentences in paragraphs.
 
+import { UserError } from "../../errors.ts";
 import { sentences } from "../../metrics/sentences.ts";
 
 /** Options of {@linkcode cleanReddit}. */
@@ -48,6 +49,7 @@ const MARKS: Record<"drop" | "unmark", RegExp> = {
  * that of "3.5").
  *
  * @returns the prose; "" where nothing is left
+ * @throws UserError for paragraphs of less than one sentence
  * @example
  * ```ts
  * import { cleanReddit } from "@fintune/fintune";
@@ -58,6 +60,9 @@ const MARKS: Record<"drop" | "unmark", RegExp> = {
  */
 export function cleanReddit(text: string, options: CleanOptions = {}): string {
   const { editLines = "drop", paragraph = 4 } = options;
+  if (!(paragraph >= 1)) {
+    throw new UserError(`cleanReddit: paragraph is ${paragraph}: give 1 or more sentences.`);
+  }
   // Every kind of space and control character but the line break, on which the rules for lines rest.
   const plain = text.toWellFormed().replace(/\r\n?/g, "\n").replace(/(?!\n)[\s\p{Cc}]/gu, " ");
   const unmarked = RULES.reduce((changed, [pattern, by]) => changed.replace(pattern, by), plain)

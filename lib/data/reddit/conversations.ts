@@ -3,6 +3,7 @@
 import { UserError } from "../../errors.ts";
 import {
   checkedTurns,
+  checkShares,
   type Conversation,
   conversationOf,
   type ConversationOptions,
@@ -56,13 +57,13 @@ export function redditConversations(
   options: RedditConversationOptions = {},
 ): Dataset<Conversation> {
   const { seed = 42, eligible = 0.8, starterChance = 0.5, maxUses = 5, assistant = "FinSight" } = options;
-  const [low, high] = checkedTurns("redditConversations", options.turns ?? [3, 7]);
-  checkShares({ eligible, starterChance });
+  const [low, high] = checkedTurns("redditConversations", options.turns ?? [3, 7], 0);
+  checkShares("redditConversations", { eligible, starterChance });
   if (!Number.isInteger(maxUses) || maxUses < 0) {
     throw new UserError(`redditConversations: maxUses is ${maxUses}: give a whole number, 0 or more.`);
   }
   const draw = drawBy(seed);
-  const shuffled = draw.shuffled(textRows(rows, ["question", "followUp", "answer"]));
+  const shuffled = draw.shuffled(textRows("redditConversations", rows, ["question", "followUp", "answer"]));
   const prompts = options.systemPrompts ?? SYSTEM_PROMPTS;
   const starters = options.starters ?? introductionPairs(assistant);
   const further = useLimited(shuffled.length, maxUses, draw.between);
@@ -109,11 +110,4 @@ function useLimited(
     }
     return drawn;
   };
-}
-
-function checkShares(shares: Record<string, number>): void {
-  for (const [name, share] of Object.entries(shares)) {
-    if (share >= 0 && share <= 1) continue;
-    throw new UserError(`redditConversations: ${name} is ${share}: give a share from 0 to 1.`);
-  }
 }
