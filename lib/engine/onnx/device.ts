@@ -24,6 +24,8 @@ export async function openCPU(
   const live = new Set<TypedArray | GPUBuffer>();
   /** Programs that hold a copy of a tensor's content. */
   const copies = new WeakMap<TypedArray | GPUBuffer, Set<{ outdated: boolean }>>();
+  /** What programs gave and nobody has read: it is nobody else's. */
+  const results = new WeakSet<object>();
   let bytes = 0, peak = 0;
   const own = (tensor: Tensor): Tensor => {
     if (!live.has(tensor.storage)) {
@@ -49,10 +51,17 @@ export async function openCPU(
       (tensor.storage as Float32Array).set(data as Float32Array);
       copies.get(tensor.storage)?.forEach((copy) => copy.outdated = true);
     },
-    read: (...tensors) => Promise.resolve(tensors.map((tensor) => tensor.storage as TypedArray)),
+    read(...tensors) {
+      for (const { storage } of tensors) results.delete(storage);
+      return Promise.resolve(tensors.map(({ storage }) => storage as TypedArray));
+    },
     free(...tensors) {
       for (const tensor of tensors) {
         if (live.delete(tensor.storage)) bytes -= byteLength(tensor);
+        // At once: what waits for the garbage collector is several steps' worth, and stays with the process.
+        if (results.delete(tensor.storage)) {
+          ((tensor.storage as TypedArray).buffer as ArrayBuffer).transfer(0);
+        }
       }
     },
     async compile(graph, options = {}) {
@@ -67,7 +76,7 @@ export async function openCPU(
         },
         async run(inputs) {
           const outputs = await program.run(inputs);
-          for (const tensor of Object.values(outputs)) own(tensor);
+          for (const tensor of Object.values(outputs)) results.add(own(tensor).storage);
           return outputs;
         },
         close: program.close,
