@@ -21,6 +21,7 @@ import {
   byExactMatch,
   byJSON,
   byLabels,
+  byLoss,
   byRouge,
   chat,
   chooseBatchSize,
@@ -62,7 +63,14 @@ import { begunRun, exists, saveSettings } from "./begun.ts";
 import { choice, number, on, readFlags, several, text, whole } from "./flags.ts";
 
 showUserErrors();
-const scores = { rouge: byRouge, bleu: byBleu, chrf: byChrf, exact: byExactMatch, json: byJSON };
+const scores = {
+  rouge: byRouge,
+  bleu: byBleu,
+  chrf: byChrf,
+  exact: byExactMatch,
+  json: byJSON,
+  loss: byLoss,
+};
 const flags = readFlags("Fine-tunes a language model: finetune.ts --model <folder> --data <file> [flags]", {
   "model": text("Folder of a model, or its name on the Hub"),
   "data": text("Rows to train on: a file, a folder, a pattern, a URL, or a name on the Hub"),
@@ -256,7 +264,7 @@ const asking = {
   out: evaluation,
   quiet,
 };
-const chosen = flags.scores.map((score) => scores[score]());
+const chosen = flags.scores.map((score) => score === "loss" ? byLoss(layout) : scores[score]());
 if (flags.labels) chosen.push(byLabels(flags.labels.split(",").map((label) => label.trim())));
 const plain = useAdapter(model, undefined);
 if (asked.length > 0) await evaluate({ base: plain }, asked, chosen, asking);

@@ -128,7 +128,7 @@ Deno.test("mistakes on the command line are one sentence and exit code 1", async
     [["--warmup", "100"], /^--warmup is "100"; it is a number from 0 to 1\.$/],
     [
       ["--scores", "rouge,blue"],
-      /^--scores is "rouge,blue"; it is made of rouge, bleu, chrf, exact, json, separated by commas\.$/,
+      /^--scores is "rouge,blue"; it is made of rouge, bleu, chrf, exact, json, loss, separated by commas\.$/,
     ],
     [["--schedule", "step"], /^--schedule is "step"; it is one of linear, cosine, constant\.$/],
     [["--epochs", "1", "--epochs", "2"], /^--epochs is given 2 times; once is enough\.$/],
@@ -151,6 +151,8 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
   const { folder, model, data } = await material(), out = join(folder, "out");
   const args = ["--model", model, "--data", data, "--out", out, "--epochs", "2", "--evaluate", "3"];
   args.push(
+    "--scores",
+    "rouge,bleu,loss",
     "--max-new-tokens",
     "6",
     "--effective-batch-size",
@@ -184,7 +186,7 @@ Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then 
   const [, before, after] = /held-out loss: (\S+) .* before, (\S+) /.exec(stdout)!;
   assert.ok(Number(after) < Number(before) - 0.1, stdout);
   assert.match(stdout, /\| score +\| base +\|\n[^]*\| score +\| base +\| tuned +\| change +\|\n/);
-  for (const score of ["ROUGE-Lsum", "BLEU", "loss on general text"]) {
+  for (const score of ["ROUGE-Lsum", "BLEU", "loss of the answers", "loss on general text"]) {
     assert.match(stdout, new RegExp(`\\| ${score} +\\| `));
   }
   assert.match(stdout, /reference: It is \d+ dollars\.\n/);
