@@ -1,4 +1,4 @@
-// Statistics of conversations against transformers' tokenizer and numpy (tests/reference/statistics.py).
+// Statistics of conversations against transformers' tokenizer and numpy (tests/reference/conversation_statistics.py).
 
 import assert from "node:assert/strict";
 import { Dataset } from "../lib/data/dataset.ts";

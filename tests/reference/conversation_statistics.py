@@ -1,6 +1,6 @@
 """Writes statistics/cases.json: conversations and what transformers' tokenizer and numpy count in them, in both ways.
 
-    python3 tests/reference/statistics.py      (transformers, numpy; needs tests/reference/tiny_tokenizer)
+    python3 tests/reference/conversation_statistics.py      (transformers, numpy; needs tests/reference/tiny_tokenizer)
 
 "alone": every message rendered as a conversation of its own and summed; "once": every conversation rendered once. The chat
 template has a default system turn, as SmolLM2's has, which is what makes the first figure the larger one.
