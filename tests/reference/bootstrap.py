@@ -1,6 +1,6 @@
 """Writes bootstrap/cases.json: percentile intervals of paired bootstraps, straight from the rows. Every draw is scored anew by
 numpy, sacrebleu and scikit-learn; the draws are those of lib/data/random.ts, written down again here. scipy.stats.bootstrap, which
-draws for itself, stands beside. Run from this folder: pip install numpy scipy sacrebleu scikit-learn && python3 -P bootstrap.py"""
+draws for itself, stands beside. Run from this folder: pip install numpy scipy sacrebleu scikit-learn && python3 bootstrap.py"""
 
 import json
 import random
