@@ -4,6 +4,7 @@
 //   ... --full --model <TinyLlama folder> --data <finance-alpaca file>     the recipe itself; from the Hub where not named (-P=hub)
 //   ... --model <folder> --data <file> --max-steps 60                      any model, any questions and answers
 //   ... --control                                                          answers shuffled among the rows: must gain nothing
+//   ... --sweep                                                            the document's experiments: rates, ranks, LoRA and QLoRA
 //
 // It says how long it will take before it starts. A run of hours that goes on after a crash: examples/finetune.ts.
 
@@ -22,12 +23,14 @@ import {
   linearSchedule,
   loadDataset,
   loadModel,
+  loadTokenizer,
   lossChart,
   type LossPoint,
   markdownTable,
   packBatches,
   processMemory,
   quantizeNF4,
+  removeAdapter,
   residentBytes,
   rougeScore,
   type Row,
@@ -35,6 +38,8 @@ import {
   saveChart,
   scoreChart,
   showUserErrors,
+  sweep,
+  train as trainRun,
   trainEpoch,
   useAdapter,
   UserError,
@@ -51,6 +56,9 @@ const flags = readFlags("QLoRA of a small Llama on finance questions: tinyllama_
   "test": whole("Rows of them that are held out; default: the recipe's", undefined),
   "max-steps": whole("Stop after so many steps", undefined),
   "control": on("Shuffle the answers among the rows: nothing must be gained"),
+  "sweep": on(
+    "The document's experiments in place of one run: learning rates, ranks, LoRA against QLoRA; goes on where it was cut off",
+  ),
   "out": text("Folder for the adapter and the charts; default: out/ and the recipe's name"),
 });
 const source = {
@@ -61,7 +69,8 @@ const embedded = !source.model && !source.data;
 if (!embedded && !(source.model && source.data)) {
   throw new UserError("Name both: --model <folder> and --data <file of questions and answers>; or --full.");
 }
-const out = flags.out ?? join("out", flags.control ? "tinyllama_control" : "tinyllama_finance_alpaca");
+const suffix = flags.sweep ? "sweep" : flags.control ? "control" : "finance_alpaca";
+const out = flags.out ?? join("out", `tinyllama_${suffix}`);
 const maxSteps = flags["max-steps"] ?? Infinity;
 
 /** The document's settings. The small model gets more and shorter rows, once, and trains on the answers alone. */
@@ -122,8 +131,65 @@ console.log(
   }; ${test.length} held out`,
 );
 
-// %% Model: NF4 with double quantisation, and a LoRA adapter
 const folder = source.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
+
+// %% The document's experiments (--sweep): three learning rates at rank 16, three ranks at 2e-4, QLoRA against LoRA
+async function experiments(): Promise<void> {
+  const tokenizer = await loadTokenizer(folder);
+  // The small model learns at 15 times the document's rates, from as many rows as take half a minute.
+  const { maxLength, batchSize, epochs, warmup, learningRate: usual, maxNewTokens, completionOnly } = recipe;
+  const rows = train.take(flags.rows ?? (embedded ? 480 : Infinity)),
+    questions = test.take(embedded ? 30 : 50);
+  const layout = { tokenizer, prompt: financeQA, maxLength, batchSize, completionOnly };
+  const batches = packBatches(rows, layout), heldOut = packBatches(questions, layout);
+  const total = Math.min(maxSteps, epochs * batches.length);
+  const references = questions.map((row) => financeQA.answer(row).trim()).toArray();
+  const { table, complete } = await sweep({
+    models: {
+      QLoRA: async () => await quantizeNF4(await loadModel(folder), { doubleQuant: true }),
+      LoRA: () => loadModel(folder),
+    },
+    runs: [
+      ...[5e-5, 2e-4, 3e-4].map((rate) => ({ model: "QLoRA", r: 16, learningRate: rate / 2e-4 * usual })),
+      ...[8, 16, 32].map((r) => ({ model: "QLoRA", r, learningRate: usual })),
+      { model: "LoRA", r: 16, learningRate: usual },
+    ],
+    common: { base: basename(folder), rows: rows.length, steps: total, control: flags.control },
+    out,
+    title: `Learning rates, ranks, QLoRA and LoRA: ${embedded ? "the embedded Llama" : basename(folder)}`,
+    async run(base, { r, learningRate: peak }, { folder: place, signal }): Promise<Record<string, number>> {
+      const model = attachLoRA(base, { ...lora, r, alpha: 2 * r, quiet: true });
+      const learningRate = linearSchedule(peak, { warmup: Math.min(warmup, total / 5), total });
+      const optimizer = adamW(model, { learningRate });
+      try {
+        const { loss } = await trainRun(model, batches, {
+          ...{ optimizer, maxSteps: total, out: place, resume: "auto", signal, saveTotalLimit: 1 },
+        });
+        if (signal.aborted) return {};
+        const answers = await generate(model, questions.map((row) => financeQA.question(row)), {
+          maxNewTokens,
+          ...sampling,
+        });
+        return {
+          "training loss": loss,
+          "validation loss": await evaluateLoss(model, heldOut),
+          "ROUGE-L": rougeScore(answers, references).rougeL.fmeasure,
+        };
+      } finally {
+        optimizer.free();
+        removeAdapter(model, "default");
+      }
+    },
+  });
+  console.log(`\n${table}\n\nresults.jsonl, table.md, chart.svg, chart.png: ${out}`);
+  if (!complete) console.log("The same command goes on with the runs that are left.");
+}
+if (flags.sweep) {
+  await experiments();
+  Deno.exit(0);
+}
+
+// %% Model: NF4 with double quantisation, and a LoRA adapter
 const base = await loadModel(folder);
 console.log(`${folder} on ${base.device.name}, because ${base.device.reason}`);
 const dense = residentBytes(base);

@@ -26,8 +26,8 @@ const batches = padBatches(rows, { batchSize: 4 });
 const userError = (pattern: RegExp) => (error: unknown) =>
   error instanceof UserError && pattern.test(error.message) || assert.fail(String(error));
 
-type Settings = { r: number; learningRate: number };
-const runs = [5e-5, 2e-4, 3e-4].map((learningRate) => ({ r: 16, learningRate }))
+type Settings = { model?: string; r: number; learningRate: number };
+const runs: Settings[] = [5e-5, 2e-4, 3e-4].map((learningRate) => ({ r: 16, learningRate }))
   .concat([8, 16, 32].map((r) => ({ r, learningRate: 2e-4 })));
 
 /** Counts what is loaded and done. */
@@ -132,7 +132,7 @@ Deno.test("a sweep over models, LoRA against QLoRA; runs that fail are told and 
   };
   const failing = await sweep<Settings>({
     ...both,
-    run: (base: Model, settings: Settings, place) => {
+    run: (base, settings, place) => {
       if (place.name.startsWith("QLoRA")) throw new UserError("the loss is not finite.");
       return options.run(base, settings, place);
     },

@@ -25,13 +25,17 @@ export interface SweepPlace {
 }
 
 /** Options of {@linkcode sweep}. */
-export interface SweepOptions<S extends SweepSettings> {
+export interface SweepOptions<S extends SweepSettings & { readonly model?: string }> {
   /** How each model is loaded, by name. It is loaded once, when its first run begins, and freed after its last. */
   models: Readonly<Record<string, () => Promise<Model>>>;
   /** The settings of each run; `model` names the one model that it is for, without it the run is done for all. */
-  runs: readonly (S & { readonly model?: string })[];
+  runs: readonly S[];
   /** One experiment: trains on the base and returns scores by name. What it attaches or uploads it frees again. */
-  run: (base: Model, settings: S, place: SweepPlace) => Promise<Readonly<Record<string, number>>>;
+  run: (
+    base: Model,
+    settings: Omit<S, "model">,
+    place: SweepPlace,
+  ) => Promise<Readonly<Record<string, number>>>;
   /** Folder for results.jsonl, table.md, chart.svg, chart.png and chart.json; made if it is not there. */
   out: string;
   /** What else decides the scores (rows, steps): kept with every result. Where it differs, runs are done anew. */
@@ -58,9 +62,11 @@ export interface SweepReport {
   chart?: ChartSpec;
 }
 
+type AnySettings = SweepSettings & { readonly model?: string };
+
 interface Run<S> {
   readonly model: string;
-  readonly settings: S;
+  readonly settings: Omit<S, "model"> & SweepSettings;
   readonly name: string;
 }
 
@@ -96,7 +102,7 @@ interface Run<S> {
  * await Deno.remove(out, { recursive: true });
  * ```
  */
-export async function sweep<S extends SweepSettings>(options: SweepOptions<S>): Promise<SweepReport> {
+export async function sweep<S extends AnySettings>(options: SweepOptions<S>): Promise<SweepReport> {
   const { models, out, common = {}, quiet, signal, title = "Sweep" } = options;
   const runs = planned(options), path = join(out, "results.jsonl");
   const folder = await openRunFolder(out), stop = new AbortController();
@@ -142,7 +148,7 @@ export async function sweep<S extends SweepSettings>(options: SweepOptions<S>): 
 }
 
 /** The runs by model, equal ones once, with their names. */
-function planned<S extends SweepSettings>({ models, runs, common }: SweepOptions<S>): Run<S>[] {
+function planned<S extends AnySettings>({ models, runs, common }: SweepOptions<S>): Run<S>[] {
   const known = Object.keys(models), found = new Map<string, Run<S>>();
   if (runs.length === 0 || known.length === 0) {
     throw new UserError("A sweep needs at least one model and one run.");
@@ -153,7 +159,8 @@ function planned<S extends SweepSettings>({ models, runs, common }: SweepOptions
         `Run ${i + 1} of the sweep is for the model "${only}"; there are ${known.join(", ")}.`,
       );
     }
-    const settings = rest as unknown as S, twice = Object.keys(rest).find((name) => name in (common ?? {}));
+    const settings = rest as Omit<S, "model"> & SweepSettings,
+      twice = Object.keys(rest).find((name) => name in (common ?? {}));
     if (twice) {
       throw new UserError(`Run ${i + 1} of the sweep has a ${twice} of its own, which is common to all.`);
     }
@@ -167,15 +174,15 @@ function planned<S extends SweepSettings>({ models, runs, common }: SweepOptions
 }
 
 const inWords = (fields: Readonly<Record<string, unknown>>): string =>
-  Object.entries(fields).map(([name, value]) => {
-    const shown = typeof value === "number" && !Number.isInteger(value)
-      ? Number(value.toPrecision(4))
-      : value;
-    return name === "model" ? `${shown}` : `${name} ${shown}`;
-  }).join(", ");
+  Object.entries(fields).map(([name, value]) => name === "model" ? `${value}` : `${name} ${inShort(value)}`)
+    .join(", ");
+
+/** 0.1 + 0.2 is 0.3 to a reader. */
+const inShort = (value: unknown): string =>
+  typeof value === "number" && !Number.isInteger(value) ? `${Number(value.toPrecision(4))}` : `${value}`;
 
 /** Undefined where the signal ended it. */
-async function once<S extends SweepSettings>(
+async function once<S extends AnySettings>(
   base: Model,
   { model, settings, name }: Run<S>,
   { run, out, common }: SweepOptions<S>,
@@ -195,7 +202,7 @@ async function once<S extends SweepSettings>(
 }
 
 /** The table and the chart, on the disk too. */
-async function shown<S extends SweepSettings>(
+async function shown<S extends AnySettings>(
   ended: readonly { run: Run<S>; result: SweepResult }[],
   { out, title }: { out: string; title: string },
 ): Promise<{ table: string; chart?: ChartSpec }> {
@@ -203,7 +210,7 @@ async function shown<S extends SweepSettings>(
   const table = markdownTable(ended.map(({ run: { model, settings }, result: { scores, seconds } }) => ({
     ...(several ? { model } : {}),
     // Words, since a column of 0.00005 and 16 has no number of digits.
-    ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, `${value}`])),
+    ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, inShort(value)])),
     ...scores,
     seconds,
   })));
