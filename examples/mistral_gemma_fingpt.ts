@@ -103,11 +103,18 @@ function trained<T extends { output: string }>(rows: readonly T[]): Dataset<T> {
 /** Trains with the published settings, or those that suit a small model; keeps adapter and curve in `to`. */
 async function tuned(
   model: Model,
-  { train, test, prompt, to }: { train: Dataset<Row>; test: Dataset<Row>; prompt: Prompt; to: string },
+  { train, test, prompt, to, short }: {
+    train: Dataset<Row>;
+    test: Dataset<Row>;
+    prompt: Prompt;
+    to: string;
+    /** Epochs of the small model. */
+    short: number;
+  },
 ): Promise<void> {
   const { batchSize, accumulation, epochs, rate } = own
     ? { batchSize: 8, accumulation: 4, epochs: 4, rate: 1e-4 }
-    : { batchSize: 16, accumulation: 1, epochs: 3, rate: 4e-3 };
+    : { batchSize: 16, accumulation: 1, epochs: short, rate: 4e-3 };
   const layout = { tokenizer: model.tokenizer, prompt, maxLength: 512, batchSize, completionOnly: true };
   const batches = packBatches(train, layout), heldOut = packBatches(test, layout);
   const total = stepsOf(batches, epochs, accumulation, maxSteps);
@@ -157,7 +164,7 @@ async function sentiment(): Promise<void> {
   console.log(`${base.name} on ${base.device.name}`);
   const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.05, targetModules: "all-linear" });
   const before = await likeliest(base, rows.test);
-  await tuned(model, { train, test, prompt: mistralForm, to });
+  await tuned(model, { train, test, prompt: mistralForm, to, short: 3 });
 
   // %% Free answers first, then the likeliest label
   const report = await evaluate(model, test, [byLabels(sentiments)], {
@@ -225,7 +232,13 @@ async function answers(): Promise<void> {
   console.log(`${base.name} on ${base.device.name}`);
   const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.05, targetModules: "all-linear" });
   const prompt = gemmaForm(model);
-  await tuned(model, { train: trained(rows.train as (Row & { output: string })[]), test, prompt, to });
+  await tuned(model, {
+    train: trained(rows.train as (Row & { output: string })[]),
+    test,
+    prompt,
+    to,
+    short: 2,
+  });
 
   // %% Base and tuned side by side
   const end = prompt.turnEnd && model.tokenizer!.encode(prompt.turnEnd, { addSpecialTokens: false })[0];

@@ -5,6 +5,7 @@ import {
   adamW,
   type Batches,
   type ChartSpec,
+  evaluateLoss,
   type LossPoint,
   type Model,
   type RunOptions,
@@ -22,7 +23,9 @@ export interface Tuning extends Omit<RunOptions, "optimizer" | "heldOut" | "onSt
 
 /** Trains the adapter of a model; evaluates before, some eight times on the way, and at the end. */
 export async function tune(model: Model, batches: Batches, tuning: Tuning): Promise<LossPoint[]> {
-  const { learningRate, weightDecay, ...options } = tuning, points: LossPoint[] = [];
+  const { learningRate, weightDecay, ...options } = tuning;
+  const before = await evaluateLoss(model, tuning.heldOut);
+  const points: LossPoint[] = [{ step: 0, loss: before, series: "validation" }];
   await train(model, batches, {
     ...options,
     optimizer: adamW(model, { learningRate, weightDecay }),

@@ -33,7 +33,9 @@ export const recipe: EmbeddedModel = {
   tokenizer: {
     special: { pad: "<|endoftext|>", bos: "<|im_start|>", eos: "<|im_end|>" },
     adds: "nothing",
-    chatTemplate: "{% for message in messages %}" +
+    // As SmolLM2's, with a system turn of its own where a conversation begins without one.
+    chatTemplate: "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}" +
+      "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}" +
       "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}" +
       "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
   },
