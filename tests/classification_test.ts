@@ -67,3 +67,25 @@ Deno.test("the chart of a confusion matrix has every count, its share, and a col
   assert.ok(!without.includes("no label"));
   await refused("other labels", () => confusionChart(confusion, ["up"]), /a row for each label/);
 });
+
+Deno.test("findLabel: other scripts, more negations; labels that cannot be", async () => {
+  const labels = ["正面", "负面", "中性", "positive"];
+  const cases: [string, string | undefined][] = [
+    ["情绪是正面的", "正面"],
+    ["不是正面", undefined],
+    ["没有正面影响，中性", "中性"],
+    ["非常正面", "正面"],
+    ["答案是positive。", "positive"],
+    ["It is non-positive.", undefined],
+    ["It cannot be positive.", undefined],
+    ["not “positive”", undefined],
+    ["positive1", undefined],
+  ];
+  for (const [text, label] of cases) assert.equal(findLabel(text, labels), label, text);
+  await refused("empty", () => findLabel("abc", ["", "b"]), /^The label "" is empty/);
+  await refused(
+    "twice",
+    () => classificationScores(["a"], ["a"], ["a", "b", "a"]),
+    /^The label "a" is there twice/,
+  );
+});

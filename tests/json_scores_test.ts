@@ -124,3 +124,24 @@ Deno.test("schemas are fulfilled as jsonschema says", async () => {
     assert.deepEqual(rows.map((row) => row.valid), valid, JSON.stringify(schema));
   }
 });
+
+Deno.test("JSON: a field that nothing has, nothing expected, a schema that cannot be are told before anything is scored", async () => {
+  const answers = ['{"risk":"Low","at":{"day":1}}'], expected = [{ risk: "High", at: { day: 1 } }];
+  await refused(
+    "a field",
+    () => jsonScores(answers, expected, { fields: ["riks"] }),
+    /"riks": they have risk, at\.day/,
+  );
+  assert.equal((await jsonScores(answers, expected, { fields: ["at"] })).exact, 1);
+  await refused("undefined", () => jsonScores(answers, [undefined]), /Reference 1 is undefined/);
+  const properties = (risk: object) => ({ schema: { properties: { other: { items: risk } } } });
+  for (
+    const [part, message] of [
+      [{ $ref: "#/$defs/no" }, /there is no #\/\$defs\/no/],
+      [{ pattern: "(" }, /regular expression/],
+      [{ type: "strng" }, /no type "strng", only array/],
+    ] as const
+  ) await refused("schema", () => jsonScores(answers, expected, properties(part)), message);
+  const schema = { properties: { at: { $ref: "#/$defs/at" } }, $defs: { at: { type: ["object", "null"] } } };
+  assert.equal((await jsonScores(answers, expected, { schema })).validRate, 1);
+});

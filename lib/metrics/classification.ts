@@ -31,8 +31,10 @@ export interface ClassificationScores {
 
 /**
  * The label that a free text names: the first that stands in it as a word of its own, whatever its case, and not behind a
- * negation ("not positive but neutral" is neutral; "neither good nor bad" is none).
+ * negation ("not positive but neutral" is neutral; "neither good nor bad" is none). In scripts without spaces between words
+ * (Chinese, Japanese, Thai) a label may stand anywhere.
  *
+ * @throws {UserError} for a label that is empty, or there twice
  * @returns the label as it is written in `labels`, or undefined where the text names none
  *
  * @example
@@ -42,9 +44,11 @@ export interface ClassificationScores {
  * const labels = ["negative", "neutral", "positive"];
  * assert.equal(findLabel("The sentiment is Positive, not negative.", labels), "positive");
  * assert.equal(findLabel("It is unpositive.", labels), undefined);
+ * assert.equal(findLabel("情绪不是正面，是负面的。", ["正面", "负面"]), "负面");
  * ```
  */
 export function findLabel(text: string, labels: readonly string[]): string | undefined {
+  checkLabels(labels);
   const lower = text.toLowerCase();
   let found: { label: string; at: number } | undefined;
   for (const label of labels) {
@@ -56,17 +60,33 @@ export function findLabel(text: string, labels: readonly string[]): string | und
   return found?.label;
 }
 
+/** An empty label would be found everywhere, one that is there twice counted as two. */
+export function checkLabels(labels: readonly string[]): void {
+  const odd = labels.find((label, i) => label.trim() === "" || labels.indexOf(label) !== i);
+  if (odd === undefined) return;
+  throw new UserError(
+    `The label ${JSON.stringify(odd)} is ${odd.trim() === "" ? "empty" : "there twice"}: leave it away.`,
+  );
+}
+
 function wordIndex(text: string, word: string): number {
-  const isLetter = (letter: string | undefined) => letter !== undefined && /[\p{L}\p{N}_]/u.test(letter);
   for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
-    if (isLetter(text[at - 1]) || isLetter(text[at + word.length])) continue;
+    const end = at + word.length;
+    if (isOneWord(text[at - 1], text[at]) || isOneWord(text[end - 1], text[end])) continue;
     if (!NEGATION.test(text.slice(Math.max(0, at - 30), at))) return at;
   }
   return -1;
 }
 
+/** Letters whose words are told apart by spaces. */
+const SPACED =
+  /^(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}])[\p{L}\p{N}_]$/u;
+
+const isOneWord = (one: string = " ", next: string = " "): boolean => SPACED.test(one) && SPACED.test(next);
+
 /** What stands before a label that is not meant. */
-const NEGATION = /(?:\b(?:not|never|neither|nor|no longer)|n['\u2019]t)\s+(?:be\s+)?(?:an?\s+)?["'*]*$/;
+const NEGATION =
+  /(?:(?:\b(?:not|never|neither|nor|no longer|cannot)|n['\u2019]t)\s+(?:be\s+)?(?:an?\s+)?|\bnon[ -]|不是?|非|没有?)["'*“‘「(]*$/;
 
 /**
  * Accuracy, macro and weighted F1 and the confusion matrix, equal to scikit-learn's (zero_division 0). An answer without
@@ -75,7 +95,8 @@ const NEGATION = /(?:\b(?:not|never|neither|nor|no longer)|n['\u2019]t)\s+(?:be\
  * @param predicted a label, or undefined where none was found
  * @param expected the right label of each
  * @param labels all labels, in the order of the table
- * @throws {UserError} when the counts differ, there is no row, or an expected label is not among the labels
+ * @throws {UserError} when the counts differ, there is no row, an expected label is not among the labels, or one of these is
+ *   empty or there twice
  *
  * @example
  * ```ts
@@ -127,6 +148,7 @@ function confusionOf(
     );
   }
   if (expected.length === 0) throw new UserError("Labels cannot be scored without any row.");
+  checkLabels(labels);
   const confusion = labels.map(() => new Array<number>(labels.length + 1).fill(0));
   expected.forEach((label, row) => {
     const of = labels.indexOf(label);

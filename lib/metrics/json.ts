@@ -59,7 +59,8 @@ export interface JSONScores {
  *
  * @param predictions what the model wrote
  * @param references the expected values, or texts in which they are found
- * @throws {UserError} when the counts differ, there is no row, a reference has no JSON, or the schema is none
+ * @throws {UserError} when the counts differ, there is no row, a reference has no JSON, no reference has one of the `fields`,
+ *   or the schema is none
  *
  * @example
  * ```ts
@@ -97,7 +98,8 @@ export async function jsonScores(
  *
  * @param predictions what the model wrote
  * @param references the expected values, or texts in which they are found
- * @throws {UserError} when the counts differ, a reference has no JSON, or the schema is none
+ * @throws {UserError} when the counts differ, a reference has no JSON, no reference has one of the `fields`, or the schema is
+ *   none
  *
  * @example
  * ```ts
@@ -124,8 +126,10 @@ export async function jsonRows(
     );
   }
   const violations = options.schema && await validator(options.schema);
+  const values = expected.map(referenceOf);
+  checkFields(values, options.fields);
   return answers.map((answer, row) => {
-    const reference = referenceOf(expected[row], row);
+    const reference = values[row];
     const found = findJSON(String(answer ?? ""), kindAsked(reference));
     const value = "value" in found ? found.value : undefined;
     const against = violations && ("value" in found ? violations(value) : [found.missing]);
@@ -138,11 +142,27 @@ export async function jsonRows(
 }
 
 function referenceOf(reference: unknown, row: number): unknown {
+  if (reference === undefined) {
+    throw new UserError(`Reference ${row + 1} is undefined: give what is expected.`);
+  }
   if (typeof reference !== "string") return reference;
   const found = findJSON(reference);
   if ("value" in found) return found.value;
   throw new UserError(`Reference ${row + 1} is no JSON: ${found.missing}.`);
 }
+
+/** A field that nothing has would make every answer right. */
+function checkFields(references: readonly unknown[], fields: readonly string[] = []): void {
+  if (fields.length === 0 || references.length === 0) return;
+  const paths = new Set(references.flatMap((reference) => [...flatFields(reference).keys()]));
+  const unknown = fields.find((field) => ![...paths].some((path) => isWithin(path, field)));
+  if (unknown === undefined) return;
+  throw new UserError(
+    `No expected value has the field "${unknown}": they have ${[...paths].slice(0, 20).join(", ")}.`,
+  );
+}
+
+const isWithin = (path: string, field: string): boolean => path === field || path.startsWith(field + ".");
 
 function kindAsked(reference: unknown): "object" | "list" | undefined {
   const kind = kindOf(reference);
@@ -151,12 +171,12 @@ function kindAsked(reference: unknown): "object" | "list" | undefined {
 
 /** What a schema has against a value. The validator interprets the schema: nothing is compiled, so no eval. */
 export async function validator(schema: JSONSchema): Promise<(value: unknown) => string[]> {
-  const { Validator } = await import("@cfworker/json-schema");
+  const { dereference, Validator } = await import("@cfworker/json-schema");
   const drafts = /draft-0?(4|7)|(2019-09|2020-12)/.exec(String(schema.$schema ?? "2020-12"));
   const draft = (drafts?.[1] ?? drafts?.[2] ?? "2020-12") as "4" | "7" | "2019-09" | "2020-12";
   try {
     const validator = new Validator(schema as Schema, draft, false);
-    validator.validate({}); // an unknown $ref is found out now
+    checkSchema(dereference(schema as Schema)); // not in the middle of the answers
     return (value) => {
       const { valid, errors } = validator.validate(value);
       return valid ? [] : errors.map(({ instanceLocation, error }) => `${instanceLocation}: ${error}`);
@@ -168,11 +188,26 @@ export async function validator(schema: JSONSchema): Promise<(value: unknown) =>
   }
 }
 
+const TYPES = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
+/** What the validator would find out only at an answer that leads there, or (types) never: throws an Error. */
+function checkSchema(parts: Record<string, Schema | boolean>): void {
+  for (const part of Object.values(parts)) {
+    if (typeof part === "boolean") continue;
+    const { $ref, __absolute_ref__: target = $ref, pattern, patternProperties = {}, type = [] } = part;
+    if (target !== undefined && parts[target] === undefined) throw new Error(`there is no ${$ref}`);
+    for (const source of [pattern ?? "", ...Object.keys(patternProperties)]) new RegExp(source, "u");
+    const odd = [type].flat().find((one) => !TYPES.includes(one));
+    if (odd !== undefined) {
+      throw new Error(`there is no type ${JSON.stringify(odd)}, only ${TYPES.join(", ")}`);
+    }
+  }
+}
+
 type Compared = Pick<JSONRow, "exact" | "fields" | "fieldAccuracy" | "lists">;
 
 function compared(value: unknown, reference: unknown, wanted?: readonly string[]): Compared {
-  const counts = (path: string) =>
-    !wanted || wanted.some((field) => path === field || path.startsWith(field + "."));
+  const counts = (path: string) => !wanted || wanted.some((field) => isWithin(path, field));
   const found = flatFields(value), expected = flatFields(reference);
   const fields: Record<string, boolean> = {}, lists: Record<string, number> = {};
   for (const path of new Set([...expected.keys(), ...found.keys()])) {

@@ -1,6 +1,11 @@
 // Classification: the label that an answer names.
 import { UserError } from "../../errors.ts";
-import { type ClassificationScores, findLabel, scoresOfConfusion } from "../../metrics/classification.ts";
+import {
+  checkLabels,
+  type ClassificationScores,
+  findLabel,
+  scoresOfConfusion,
+} from "../../metrics/classification.ts";
 import { type Answer, meanMeasure, type Measure, type Score } from "../score.ts";
 
 /**
@@ -18,6 +23,7 @@ import { type Answer, meanMeasure, type Measure, type Score } from "../score.ts"
  */
 export function byLabels(labels: readonly string[]): Score {
   if (labels.length < 2) throw new UserError(`byLabels needs at least two labels, not ${labels.length}.`);
+  checkLabels(labels);
   return {
     name: "labels",
     check: (answers) => void expectedLabels(answers, labels),
