@@ -1,4 +1,4 @@
-// rmsNorm and its gradients; the mathematics stands in the .wgsl files.
+// rmsNorm and its gradients; the mathematics stands in the .wgsl files. Rows are as long as the weight: parts of longer ones.
 import type { GpuContext } from "../lib/engine/webgpu/context.ts";
 import { spread } from "./dispatch.ts";
 import normCode from "./rms_norm.wgsl" with { type: "text" };
@@ -13,7 +13,7 @@ interface NormShape {
 
 export function rmsNorm(context: GpuContext, { eps, offset = 0 }: NormShape): void {
   const [x, weight] = context.inputs;
-  const [tokens, width] = x.shape;
+  const [width] = weight.shape, tokens = x.shape[0] * x.shape[1] / width;
   context.dispatch(
     { name: "rmsNorm", code: normCode },
     [x, weight, context.outputs[0]],
@@ -25,7 +25,7 @@ export function rmsNorm(context: GpuContext, { eps, offset = 0 }: NormShape): vo
 
 export function rmsNormGrad(context: GpuContext, { eps, offset = 0 }: NormShape): void {
   const [x, weight, dy] = context.inputs;
-  const [tokens, width] = x.shape;
+  const [width] = weight.shape, tokens = x.shape[0] * x.shape[1] / width;
   const inverses = context.temporary("f32", [tokens]);
   context.dispatch(
     { name: "rmsNormGrad", code: gradCode },

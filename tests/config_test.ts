@@ -34,6 +34,26 @@ const published = {
   },
   smollm2: { model_type: "llama", ...sizes([49152, 2048, 8192], [24, 32, 32]), tie_word_embeddings: true },
   qwen25: { model_type: "qwen2", ...sizes([152064, 3584, 18944], [28, 28, 4]), use_sliding_window: false },
+  "Qwen3-0.6B": {
+    model_type: "qwen3",
+    ...sizes([151936, 1024, 3072], [28, 16, 8]),
+    head_dim: 128,
+    tie_word_embeddings: true,
+  },
+  "Llama-3.2-1B": {
+    model_type: "llama",
+    ...sizes([128256, 2048, 8192], [16, 32, 8]),
+    head_dim: 64,
+    tie_word_embeddings: true,
+    rope_theta: 500000,
+    rope_scaling: {
+      rope_type: "llama3",
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    },
+  },
   mistral: { model_type: "mistral", ...sizes([32000, 4096, 14336], [32, 32, 8]), sliding_window: 4096 },
   gemma: {
     model_type: "gemma",
@@ -51,6 +71,8 @@ Deno.test("parameter counts of published models are exact", () => {
     tinyllama: 1_100_048_384,
     smollm2: 1_711_376_384,
     qwen25: 7_615_616_512,
+    "Qwen3-0.6B": 596_049_920,
+    "Llama-3.2-1B": 1_235_814_400,
     mistral: 7_241_732_096,
     gemma: 2_506_172_416,
   });

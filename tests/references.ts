@@ -18,6 +18,7 @@ export const families = [
   "llama_rope3",
   "llama_headdim",
   "qwen2_bias",
+  "qwen3_norm",
   "mistral_window",
   "gemma_scaled",
 ];

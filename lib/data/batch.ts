@@ -86,6 +86,12 @@ export const PACKED_MULTIPLE = 64;
  * assert.deepEqual([...batch.inputIds], [1, 5, 6, 2, 1, 7, 0, 0]);
  * assert.deepEqual([...batch.targetIndex], [1, 2, 4]);
  * assert.deepEqual([...batch.targetIds], [6, 2, 7]);
+ *
+ * // For an encoder-decoder: question and EOS, answer and EOS.
+ * const pair = batchOf([{ inputIds: [5, 6, 1], labels: [7, 8, 1] }], { layout: "padded", decoderStartTokenId: 0 });
+ * assert.deepEqual([...pair.inputIds], [5, 6, 1]);
+ * assert.deepEqual([...pair.decoder!.inputIds], [0, 7, 8]);
+ * assert.deepEqual([...pair.targetIds], [7, 8, 1]);
  * ```
  */
 export function batchOf(rows: readonly TokenRow[], options: BatchLayout = {}): Batch {

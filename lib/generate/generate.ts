@@ -67,6 +67,9 @@ export interface GenerateOptions {
  * const model = await loadModel("tests/reference/llama_tied/model");
  * const [answer] = await generate(model, [[1, 15, 72, 91]], { maxNewTokens: 4, eosTokenIds: [] });
  * console.log(answer); // [ 51, 51, 37, 5 ]
+ *
+ * const t5 = await loadModel("tests/reference/t5_gated_untied/model"); // reads the question, writes the answer
+ * console.log(await generate(t5, [17, 42, 1], { maxNewTokens: 4, numBeams: 4 }));
  * ```
  */
 export function generate(model: Model, prompt: string, options?: GenerateOptions): Promise<string>;

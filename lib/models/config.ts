@@ -28,6 +28,7 @@ const FAMILIES: Record<ModelType, Json> = {
     eos_token_id: 2,
   },
   qwen2: { max_position_embeddings: 32768, num_key_value_heads: 32 },
+  qwen3: { max_position_embeddings: 32768, num_key_value_heads: 32, head_dim: 128 },
   gemma: {
     max_position_embeddings: 8192,
     num_key_value_heads: 16,
@@ -56,7 +57,7 @@ const FAMILIES: Record<ModelType, Json> = {
 };
 
 /**
- * Reads the content of a config.json of the Llama, Mistral, Qwen2, Gemma or T5 family, with the names of Transformers 4
+ * Reads the content of a config.json of the Llama, Mistral, Qwen2, Qwen3, Gemma or T5 family, with the names of Transformers 4
  * (`rope_theta`, `rope_scaling`, `torch_dtype`) or 5 (`rope_parameters`, `dtype`).
  *
  * @param json the parsed file
@@ -101,6 +102,7 @@ export function parseConfig(json: unknown, where = "config.json"): ModelConfig {
     numKeyValueHeads,
     headDim,
     hiddenAct: activation(all.hidden_act ?? "silu", where),
+    qkNorm: modelType === "qwen3",
     rmsNormEps: field.positive("rms_norm_eps", 1e-6),
     ...parseRope(all, where),
     maxPositionEmbeddings: field.size("max_position_embeddings", 2 ** 31),
@@ -143,8 +145,8 @@ function activation(name: unknown, where: string): ModelConfig["hiddenAct"] {
 
 /** The window, or null. Qwen2 writes one that counts only with use_sliding_window, and then not in every layer. */
 function slidingWindow(modelType: ModelType, json: Json, where: string): number | null {
-  if (modelType === "qwen2" && json.use_sliding_window === true) {
-    throw new UserError(`${where}: use_sliding_window is not supported for Qwen2.`);
+  if (modelType.startsWith("qwen") && json.use_sliding_window === true) {
+    throw new UserError(`${where}: use_sliding_window is not supported for ${modelType}.`);
   }
   if (modelType !== "mistral" || json.sliding_window == null) return null;
   return fieldReader(json, where).size("sliding_window", 2 ** 31);

@@ -4,7 +4,7 @@
  * The families: decoders that share one forward pass (their differences are fields of {@linkcode ModelConfig}), and T5,
  * whose {@linkcode ModelConfig.encoderDecoder} is set.
  */
-export type ModelType = "llama" | "mistral" | "qwen2" | "gemma" | "t5";
+export type ModelType = "llama" | "mistral" | "qwen2" | "qwen3" | "gemma" | "t5";
 
 /** What T5 has beside the fields that it shares with the decoders; of those it uses no rotary positions and no window. */
 export interface EncoderDecoderConfig {
@@ -63,6 +63,8 @@ export interface ModelConfig {
   headDim: number;
   /** The gate's activation; gelu_tanh is Hugging Face's gelu_pytorch_tanh and gelu_new. relu: T5 v1.0. */
   hiddenAct: "silu" | "gelu_tanh" | "relu";
+  /** Every head of queries and keys is normalised, before it is rotated (Qwen3). */
+  qkNorm: boolean;
   /** Added to the mean square in every norm. */
   rmsNormEps: number;
   /** Base of the rotary frequencies. */

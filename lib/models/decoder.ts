@@ -34,10 +34,13 @@ export function decoderBlock(
   config: ModelConfig,
 ) {
   const { positions, cos, sin } = rotation;
-  const rotate = (y: Value, heads: number) => rope(y, positions, cos, sin, { heads });
   const h = norm(x, layer, "input_layernorm", config);
-  const q = rotate(layer.linear("self_attn.q_proj", h), config.numAttentionHeads);
-  const k = rotate(layer.linear("self_attn.k_proj", h), config.numKeyValueHeads);
+  const rotated = (part: "q" | "k", heads: number) => {
+    const y = layer.linear(`self_attn.${part}_proj`, h);
+    const normed = config.qkNorm ? norm(y, layer, `self_attn.${part}_norm`, config) : y;
+    return rope(normed, positions, cos, sin, { heads });
+  };
+  const q = rotated("q", config.numAttentionHeads), k = rotated("k", config.numKeyValueHeads);
   const v = layer.linear("self_attn.v_proj", h);
   const attended = add(x, layer.linear("self_attn.o_proj", attend(q, k, v)));
   return {

@@ -57,6 +57,22 @@ export function defaultDevice(): Promise<Device> {
  * const model = await loadModel("tests/reference/llama_tied/model");
  * console.log(model.config.numHiddenLayers, model.weights.size); // 2 20
  * ```
+ *
+ * @example A FLAN-T5 is tuned and asked like any other model: its tokenizer says that rows are questions and answers.
+ * ```ts ignore
+ * import { adamW, attachLoRA, evaluateLoss, generate, loadModel, packBatches, saveAdapter, train } from "@fintune/fintune";
+ * const base = await loadModel("google/flan-t5-large");
+ * const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.1, targetModules: ["q", "v", "o"] });
+ * const prompt = {
+ *   name: "text to SQL",
+ *   question: (row) => `${row.context}\nGenerate SQL query to answer the following question.\n${row.question}\nAnswer: `,
+ *   answer: (row) => row.answer,
+ * };
+ * const batches = packBatches(rows, { tokenizer: model.tokenizer, prompt, maxLength: 512, maxTargetLength: 128, batchSize: 8 });
+ * await train(model, batches, { optimizer: adamW(model, { learningRate: 1e-3 }), epochs: 3, out: "out/sql" });
+ * const answers = await generate(model, test.map((row) => prompt.question(row)), { maxNewTokens: 128, numBeams: 4 });
+ * await saveAdapter(model, "out/flan-t5-sql"); // PEFT's SEQ_2_SEQ_LM
+ * ```
  */
 export async function loadModel(name: string, options: LoadModelOptions = {}): Promise<Model> {
   checkName("loadModel", "a folder or a model's name on the Hub", name);

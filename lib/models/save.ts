@@ -80,6 +80,7 @@ const classNames: Record<Exclude<ModelType, "t5">, string> = {
   llama: "LlamaForCausalLM",
   mistral: "MistralForCausalLM",
   qwen2: "Qwen2ForCausalLM",
+  qwen3: "Qwen3ForCausalLM",
   gemma: "GemmaForCausalLM",
 };
 

@@ -59,6 +59,9 @@ export function parameterShapes(config: ModelConfig): Map<string, number[]> {
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
     shapes.set(`model.layers.${layer}.input_layernorm.weight`, [config.hiddenSize]);
     shapes.set(`model.layers.${layer}.post_attention_layernorm.weight`, [config.hiddenSize]);
+    for (const part of config.qkNorm ? "qk" : "") {
+      shapes.set(`model.layers.${layer}.self_attn.${part}_norm.weight`, [config.headDim]);
+    }
   }
   shapes.set("model.norm.weight", [config.hiddenSize]);
   if (!config.tieWordEmbeddings) shapes.set("lm_head.weight", [config.vocabSize, config.hiddenSize]);

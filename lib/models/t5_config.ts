@@ -35,6 +35,7 @@ export function parseT5(json: Json, field: FieldReader, where: string): ModelCon
     numKeyValueHeads: numAttentionHeads,
     headDim: field.size("d_kv", 1024),
     hiddenAct,
+    qkNorm: false,
     rmsNormEps: field.positive("layer_norm_epsilon", 1e-6),
     ropeTheta: 1,
     ropeScaling: null,

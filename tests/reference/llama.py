@@ -39,9 +39,11 @@ CASES = {
                       "dtype": torch.float32, "naming": "classic, without the keys that have defaults",
                       "adapter": {"r": 2, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj",
                                                                              "gate_proj", "up_proj", "down_proj"]}},
-    # Other families, each with what sets it apart: biases on q, k, v; a window shorter than the rows; (1 + w) norms, a scaled
+    # Other families, each with what sets it apart: biases on q, k, v; norms on the heads of q and k; a window shorter than the rows; (1 + w) norms, a scaled
     # embedding, GELU and one key head.
     "qwen2_bias": {"family": "qwen2", "config": {**BASE, "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}},
+                   "dtype": torch.bfloat16, "naming": "classic", "adapter": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION}},
+    "qwen3_norm": {"family": "qwen3", "config": {**BASE, "hidden_size": 48, "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}},
                    "dtype": torch.bfloat16, "naming": "classic", "adapter": {"r": 4, "lora_alpha": 8, "target_modules": ATTENTION}},
     "mistral_window": {"family": "mistral", "config": {**BASE, "hidden_size": 48, "sliding_window": 6, "tie_word_embeddings": False,
                                                       "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},

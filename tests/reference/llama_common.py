@@ -32,6 +32,7 @@ from transformers.models.gemma import modeling_gemma  # noqa: E402
 from transformers.models.llama import modeling_llama  # noqa: E402
 from transformers.models.mistral import modeling_mistral  # noqa: E402
 from transformers.models.qwen2 import modeling_qwen2  # noqa: E402
+from transformers.models.qwen3 import modeling_qwen3  # noqa: E402
 
 torch.set_num_threads(1)
 HERE = Path(__file__).parent
@@ -58,11 +59,12 @@ def exact_gemma_norm(self, x: torch.Tensor) -> torch.Tensor:
     return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps) * (1 + self.weight.to(wide.dtype))).to(x.dtype)
 
 
-for norm in (modeling_llama.LlamaRMSNorm, modeling_mistral.MistralRMSNorm, modeling_qwen2.Qwen2RMSNorm):
+for norm in (modeling_llama.LlamaRMSNorm, modeling_mistral.MistralRMSNorm, modeling_qwen2.Qwen2RMSNorm,
+             modeling_qwen3.Qwen3RMSNorm):
     norm.forward = exact_norm
 modeling_gemma.GemmaRMSNorm.forward = exact_gemma_norm
 ROTARY = (modeling_llama.LlamaRotaryEmbedding, modeling_mistral.MistralRotaryEmbedding,
-          modeling_qwen2.Qwen2RotaryEmbedding, modeling_gemma.GemmaRotaryEmbedding)
+          modeling_qwen2.Qwen2RotaryEmbedding, modeling_qwen3.Qwen3RotaryEmbedding, modeling_gemma.GemmaRotaryEmbedding)
 for rotary in ROTARY:
     rotary.forward = torch.no_grad()(exact_rope)
 
