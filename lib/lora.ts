@@ -13,6 +13,7 @@ import {
   type LoRAConfig,
   type LoRAStart,
   type Model,
+  weightsFor,
 } from "./models/model.ts";
 import { weightValues } from "./quantize/model.ts";
 
@@ -62,8 +63,8 @@ export interface PlainLoRAOptions extends LoRAOptions {
  * zero, so that the model answers as before.
  *
  * With trained biases, DoRA, PiSSA or LoftQ the base's weights are read first: then `await` it. PiSSA and LoftQ give the model
- * adapted layers of its own (what PiSSA leaves of them, or NF4); the model passed in keeps the old ones, and the new one takes
- * no other adapter. Both decompose every adapted weight, seconds to half a minute each where it has 1,000 to 4,000 rows.
+ * adapted layers of its own (what PiSSA leaves of them, or NF4), which go with that adapter; the old ones are kept for the
+ * others and for the base alone. Both decompose every adapted weight, seconds to half a minute each where it has 1,000 to 4,000 rows.
  *
  * Prints the trainable and the total parameters, as PEFT does.
  *
@@ -85,16 +86,15 @@ export function attachLoRA(model: Model, options: LoRAOptions): Promise<Model>;
 export function attachLoRA(model: Model, options: LoRAOptions = {}): Model | Promise<Model> {
   checkModel("attachLoRA", model);
   const { name = "default", seed = 0, quiet = false } = options;
-  refuseAnother(model, name);
+  refuseTakenName(model, name);
   const config = checkedConfig(model.config, options);
   const done = (adapted: Model) => {
     if (!quiet) console.log(trainableSummary(adapted));
     return adapted;
   };
   if (changesBase(config)) {
-    refuseBeside(model, config);
     return changedStart(model, config)
-      .then((start) => readAdapter(start.model, name, config, start.values)).then(done);
+      .then(({ values, weights }) => readAdapter(model, name, config, values, weights)).then(done);
   }
   const values = plainStart(model, config, seed);
   if (config.bias !== "none" || config.useDora) return readAdapter(model, name, config, values).then(done);
@@ -103,25 +103,35 @@ export function attachLoRA(model: Model, options: LoRAOptions = {}): Model | Pro
 
 /**
  * The model with an adapter of which the matrices are at hand; magnitudes and biases that are not begin as the base has them.
+ *
+ * @param changed the base's weights as this adapter has changed them
  */
 export async function readAdapter(
   model: Model,
   name: string,
   config: LoRAConfig,
   given: ReadonlyMap<string, Float32Array>,
+  changed?: Model["weights"],
 ): Promise<Model> {
-  const { device, weights } = model, values = new Map<string, Float32Array>();
+  const { device } = model, values = new Map<string, Float32Array>();
+  const before = weightsFor(model, undefined), weights = changed ?? before;
   for (const [own, base] of trainedBiases(model.config, config)) {
     values.set(own, (await weightValues(device, weights.get(base)!)).slice());
   }
   let constants: Map<string, Tensor> | undefined;
   if (config.useDora) {
-    const { magnitudes, squares } = await rowLengths(model, config, given);
+    const { magnitudes, squares } = await rowLengths({ ...model, weights }, config, given);
     for (const [own, lengths] of magnitudes) values.set(own, lengths);
     constants = new Map([...squares].map(([own, data]) => [own, device.upload(data, [data.length], "f32")]));
   }
   for (const [own, data] of given) values.set(own, data);
-  return withAdapter(model, { name, config, parameters: uploaded(model, config, values), constants });
+  return withAdapter(model, {
+    name,
+    config,
+    parameters: uploaded(model, config, values),
+    constants,
+    changed: changed && { weights: changed, before },
+  });
 }
 
 const uploaded = (
@@ -192,39 +202,22 @@ function checkedVariant(
   return { bias, useDora, initLoraWeights, loftqIter: loftqIter ?? 1 };
 }
 
-/** A name that is taken, or a base that belongs to another adapter. */
-export function refuseAnother({ adapters }: Model, name: string): void {
-  if (adapters.has(name)) {
-    throw new UserError(`The model already has an adapter "${name}"; choose another name.`);
-  }
-  for (const { name, config } of adapters.values()) if (changesBase(config)) throw ownBase(name, config);
-}
-
-const ownBase = (name: string, { initLoraWeights }: LoRAConfig): UserError =>
-  new UserError(
-    `The adapter "${name}" (${initLoraWeights}) has changed the base's weights, which go with no other adapter and do not ` +
-      "answer as the base did: for those use the model that the adapter was attached to.",
-  );
-
-/** Adapters that are there already would get another base. */
-export function refuseBeside({ adapters }: Model, { initLoraWeights }: LoRAConfig): void {
-  if (adapters.size === 0) return;
-  throw new UserError(
-    `initLoraWeights "${initLoraWeights}" changes the base's weights, which the adapter "${
-      [...adapters.keys()][0]
-    }" shares: attach it to a model without adapters.`,
-  );
+export function refuseTakenName({ adapters }: Model, name: string): void {
+  if (!adapters.has(name)) return;
+  throw new UserError(`The model already has an adapter "${name}"; choose another name.`);
 }
 
 /** The model with one more adapter, which becomes the active one. */
 export function withAdapter(model: Model, adapter: Adapter): Model {
-  return { ...model, adapters: new Map([...model.adapters, [adapter.name, adapter]]), active: adapter.name };
+  const weights = adapter.changed?.weights ?? weightsFor(model, undefined);
+  const adapters = new Map([...model.adapters, [adapter.name, adapter]]);
+  return { ...model, weights, adapters, active: adapter.name };
 }
 
 /**
  * The same model with another adapter in use, or with none: the base answers as before it was tuned.
  *
- * @throws UserError for an unknown name, or when PiSSA or LoftQ has changed the base
+ * @throws UserError for an unknown name
  *
  * @example
  * ```ts
@@ -239,10 +232,7 @@ export function useAdapter(model: Model, name: string | undefined): Model {
     const known = [...model.adapters.keys()].join(", ") || "none";
     throw new UserError(`The model has no adapter "${name}"; it has: ${known}.`);
   }
-  for (const other of model.adapters.values()) {
-    if (other.name !== name && changesBase(other.config)) throw ownBase(other.name, other.config);
-  }
-  return { ...model, active: name };
+  return { ...model, active: name, weights: weightsFor(model, name) };
 }
 
 /** Numbers of trainable and of all parameters, quantised ones counted as the weights that they stand for. */

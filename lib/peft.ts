@@ -13,7 +13,7 @@ import {
   writeSafetensors,
 } from "./formats/safetensors.ts";
 import { type HubOptions, modelSource } from "./hub/model.ts";
-import { readAdapter, refuseAnother, refuseBeside } from "./lora.ts";
+import { readAdapter, refuseTakenName } from "./lora.ts";
 import { adapterShapes } from "./lora/shapes.ts";
 import { changedStart, changesBase } from "./lora/starts.ts";
 import { activeAdapter, type Adapter, type Model } from "./models/model.ts";
@@ -131,17 +131,16 @@ export async function loadAdapter(
 ): Promise<Model> {
   checkModel("loadAdapter", model);
   checkName("loadAdapter", "a folder or an adapter's name on the Hub", source);
-  refuseAnother(model, name);
+  refuseTakenName(model, name);
   const { folder, fetch } = await modelSource(source, options);
   await fetch("adapter");
   const path = join(folder, CONFIG);
   const json = await readOptionalJson(path);
   if (!json) throw new UserError(`${path} is missing: ${folder} is no folder of a PEFT adapter.`);
   const config = parseAdapterConfig(json, model.config, path);
-  if (changesBase(config)) refuseBeside(model, config);
   const values = await readMatrices(join(folder, WEIGHTS), adapterShapes(model.config, config));
-  const base = changesBase(config) ? (await changedStart(model, config)).model : model;
-  return await readAdapter(base, name, config, values);
+  const changed = changesBase(config) ? (await changedStart(model, config)).weights : undefined;
+  return await readAdapter(model, name, config, values, changed);
 }
 
 async function readMatrices(path: string, shapes: Map<string, number[]>): Promise<Map<string, Float32Array>> {

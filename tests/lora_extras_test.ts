@@ -8,7 +8,7 @@ import { generate } from "../lib/generate/generate.ts";
 import { adapterShapes } from "../lib/lora/shapes.ts";
 import { largestSingular } from "../lib/lora/svd.ts";
 import { attachLoRA, countTrainable, type LoRAOptions, useAdapter } from "../lib/lora.ts";
-import { freeModel } from "../lib/models/free.ts";
+import { freeModel, removeAdapter } from "../lib/models/free.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { activeAdapter, type Model } from "../lib/models/model.ts";
 import { loadAdapter, saveAdapter } from "../lib/peft.ts";
@@ -126,15 +126,25 @@ for (const device of await devices()) {
         const other = await attachLoRA(base, { ...bare, loftqIter: 5 });
         assert.notDeepEqual(await tensorsOf(other), found);
       }
-      assert.throws(() => useAdapter(model, undefined), userError(/has changed the base's weights/));
-      assert.throws(() => attachLoRA(model, { name: "b", quiet: true }), userError(/has changed the base's/));
+      // The base answers as before; another adapter works on it, too; and back.
+      const bare = useAdapter(model, undefined);
+      assert.deepEqual((await logits(bare, rows[1].inputIds)).data, before);
+      const beside = attachLoRA(model, { name: "b", quiet: true });
+      assert.deepEqual((await logits(beside, rows[1].inputIds)).data, before);
+      assert.deepEqual((await logits(useAdapter(beside, "default"), rows[1].inputIds)).data, after);
+      assert.deepEqual((await logits(removeAdapter(model, "default"), rows[1].inputIds)).data, before);
     }
     assert.deepEqual((await logits(base, rows[1].inputIds)).data, before, "the model passed in is as it was");
+    const buffers = device.memory().buffers;
+    removeAdapter(await attachLoRA(base, { ...options.pissa, useDora: true, quiet: true }), "default");
+    assert.equal(device.memory().buffers, buffers, "its own weights go with an adapter");
+    // QPiSSA: what is left of the weights is quantised, the base is not.
+    const pissa = await attachLoRA(base, { ...options.pissa, quiet: true });
+    const small = await quantizeNF4(pissa), ids = rows[1].inputIds;
+    assert.equal(small.weights.get("model.layers.0.self_attn.q_proj.weight")!.kind, "nf4");
+    assert.notDeepEqual((await logits(small, ids)).data, (await logits(pissa, ids)).data);
+    assert.deepEqual((await logits(useAdapter(small, undefined), ids)).data, before);
     const quantised = await quantizeNF4(base, { keep: true });
-    assert.throws(
-      () => attachLoRA(attachLoRA(base, { quiet: true }), { name: "b", initLoraWeights: "pissa" }),
-      userError(/attach it to a model without adapters/),
-    );
     await assert.rejects(
       attachLoRA(quantised, { initLoraWeights: "pissa", quiet: true }),
       userError(/starts from the unquantised weights, but .*q_proj\.weight is NF4/),
@@ -167,6 +177,25 @@ for (const device of await devices()) {
       }
       assert.ok(device.memory().buffers - buffers <= 60, "the ready magnitudes are given back");
     }
+  });
+
+  Deno.test(`${device.backend}: DoRA with dropout that drops nothing is DoRA without`, async () => {
+    const base = await loadModel(modelOf("qwen2_bias"), { device, dtype: "f32" });
+    const model = await loadAdapter(base, folderOf("bias_lora_only_dora"));
+    const adapter = activeAdapter(model)!, config = { ...adapter.config, dropout: 1e-8 };
+    const adapters = new Map([["default", { ...adapter, config }]]), dropping = { ...model, adapters };
+    const plain = await gradients(model, batchOf(rows));
+    const other = await gradients(dropping, batchOf(rows), { dropout: { seed: 1, step: 1 } });
+    assertClose([other.loss], [plain.loss], 1e-5, "loss");
+    for (const [name, data] of Object.entries(plain.gradients)) {
+      assertClose(other.gradients[name], data, 1e-5, name);
+    }
+    const half = {
+      ...dropping,
+      adapters: new Map([["default", { ...adapter, config: { ...config, dropout: 0.5 } }]]),
+    };
+    const drawn = await gradients(half, batchOf(rows), { dropout: { seed: 1, step: 1 } });
+    assert.ok(Math.abs(drawn.loss - plain.loss) > 1e-4);
   });
 
   Deno.test(`${device.backend}: NEFTune is noise on the embeddings`, async () => {

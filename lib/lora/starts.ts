@@ -4,7 +4,7 @@ import { lowbias32 } from "../engine/ops/dropout.ts";
 import { UserError } from "../errors.ts";
 import { toFloat16 } from "../formats/floats.ts";
 import { loraShapes } from "../models/config.ts";
-import type { DenseWeight, LoRAConfig, Model, Weight } from "../models/model.ts";
+import { type DenseWeight, type LoRAConfig, type Model, type Weight, weightsFor } from "../models/model.ts";
 import { loraScale } from "../models/parameters.ts";
 import { quantizeWeight, weightValues } from "../quantize/model.ts";
 import { adaptedModules, prefix } from "./shapes.ts";
@@ -48,35 +48,35 @@ const normal = (length: number, deviation: number, seed: number): Float32Array =
     return deviation * radius * Math.cos(2 * Math.PI * random(seed, 2 * i + 1));
   });
 
-/** A base whose adapted weights were changed, and the matrices that go with it. */
+/** The base's weights with the adapted ones changed, and the matrices that go with them. */
 export interface ChangedStart {
-  readonly model: Model;
+  readonly weights: Map<string, Weight>;
   readonly values: Map<string, Float32Array>;
 }
 
-/**
- * PiSSA's or LoftQ's start. Only the adapted weights are new in the model that is returned; the model passed in keeps its own.
- */
+/** PiSSA's or LoftQ's start. Only the adapted weights are new; the others are shared with the base. */
 export async function changedStart(model: Model, config: LoRAConfig): Promise<ChangedStart> {
-  const { device } = model, weights = new Map(model.weights), values = new Map<string, Float32Array>();
+  const { device } = model, weights = new Map(weightsFor(model, undefined));
+  const values = new Map<string, Float32Array>();
   const start = config.initLoraWeights === "pissa" ? principal : quantised;
   for (const module of adaptedModules(model.config, config)) {
     const name = `${module}.weight`, weight = weights.get(name)!;
-    if (weight.kind === "nf4") {
-      throw new UserError(
-        `initLoraWeights "${config.initLoraWeights}" starts from the unquantised weights, but ${name} is NF4: ` +
-          (config.initLoraWeights === "pissa"
-            ? "attach the adapter first and quantise then."
-            : "load the model unquantised; LoftQ quantises the adapted layers itself."),
-      );
-    }
+    if (weight.kind === "nf4") throw isQuantised(name, config);
     const data = (await weightValues(device, weight)).slice(), [rows, columns] = weight.tensor.shape;
     const { a, b, base } = await start(model, name, weight, { data, rows, columns }, config);
     values.set(`${prefix}${module}.lora_A.weight`, a).set(`${prefix}${module}.lora_B.weight`, b);
     weights.set(name, base);
   }
-  return { model: { ...model, weights }, values };
+  return { weights, values };
 }
+
+const isQuantised = (name: string, { initLoraWeights: start }: LoRAConfig): UserError =>
+  new UserError(
+    `initLoraWeights "${start}" starts from the unquantised weights, but ${name} is NF4: ` +
+      (start === "pissa"
+        ? "attach the adapter first and quantise then."
+        : "load the model unquantised; LoftQ quantises the adapted layers itself."),
+  );
 
 interface Matrix {
   readonly data: Float32Array;

@@ -1,6 +1,6 @@
 // Giving back what a model holds, at once instead of when it is collected.
 import { UserError } from "../errors.ts";
-import type { Adapter, Model, Weight } from "./model.ts";
+import { type Adapter, type Model, type Weight, weightsFor } from "./model.ts";
 
 /** What else has to go with a base's weights, such as programs that have them built in. */
 const alongside = new WeakMap<Model["weights"], (() => void)[]>();
@@ -23,17 +23,25 @@ export function whenFreed({ weights }: Model, action: () => void): void {
  * ```
  */
 export function freeModel(model: Model): void {
-  const { device, weights } = model;
+  const weights = weightsFor(model, undefined);
+  for (const adapter of model.adapters.values()) freeAdapter(model, adapter);
+  goAlong(weights);
+  freeWeights(model, weights.values());
+  // Emptied, so that the arrays behind the tensors go too while somebody still holds the model.
+  (weights as Map<string, Weight>).clear();
+}
+
+function goAlong(weights: Model["weights"]): void {
   alongside.get(weights)?.forEach((action) => action());
   alongside.delete(weights);
-  for (const weight of weights.values()) {
+}
+
+function freeWeights({ device }: Model, weights: Iterable<Weight>): void {
+  for (const weight of weights) {
     device.free(
       ...(weight.kind === "dense" ? [weight.tensor] : [weight.codes, ...Object.values(weight.scales)]),
     );
   }
-  // Emptied, so that the arrays behind the tensors go too while somebody still holds the model.
-  (weights as Map<string, Weight>).clear();
-  for (const adapter of model.adapters.values()) freeAdapter(model, adapter);
 }
 
 /**
@@ -56,12 +64,18 @@ export function removeAdapter(model: Model, name: string): Model {
     const known = [...model.adapters.keys()].join(", ") || "none";
     throw new UserError(`The model has no adapter "${name}"; it has: ${known}.`);
   }
-  freeAdapter(model, adapter);
   const adapters = new Map([...model.adapters].filter(([other]) => other !== name));
-  return { ...model, adapters, active: model.active === name ? undefined : model.active };
+  const active = model.active === name ? undefined : model.active, weights = weightsFor(model, active);
+  freeAdapter(model, adapter);
+  return { ...model, adapters, active, weights };
 }
 
-function freeAdapter({ device }: Model, { parameters, constants }: Adapter): void {
-  device.free(...parameters.values(), ...constants?.values() ?? []);
+function freeAdapter(model: Model, { parameters, constants, changed }: Adapter): void {
+  model.device.free(...parameters.values(), ...constants?.values() ?? []);
   (parameters as Map<string, unknown>).clear();
+  if (!changed) return;
+  const { weights, before } = changed;
+  goAlong(weights);
+  freeWeights(model, [...weights].filter(([name, weight]) => before.get(name) !== weight).map(([, w]) => w));
+  (weights as Map<string, Weight>).clear();
 }

@@ -75,6 +75,11 @@ export interface Adapter {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** What comes along and stays: for DoRA the squared lengths of the rows of the base's weights, [out]. */
   readonly constants?: ReadonlyMap<string, Tensor>;
+  /** PiSSA and LoftQ: the base's weights as they have changed them (sharing what they left alone), and as they were. */
+  readonly changed?: {
+    readonly weights: ReadonlyMap<string, Weight>;
+    readonly before: ReadonlyMap<string, Weight>;
+  };
 }
 
 /** A language model on a device. Functions that change a model return a new one which shares the weights. */
@@ -100,6 +105,12 @@ export interface Model {
 /** The adapter in use. */
 export function activeAdapter(model: Model): Adapter | undefined {
   return model.active === undefined ? undefined : model.adapters.get(model.active);
+}
+
+/** The base's weights as an adapter needs them, or (undefined) as they are without one. */
+export function weightsFor(model: Model, name: string | undefined): Model["weights"] {
+  const plain = activeAdapter(model)?.changed?.before ?? model.weights;
+  return name === undefined ? plain : model.adapters.get(name)?.changed?.weights ?? plain;
 }
 
 /** The name of the head's weight: the embedding's where they are tied. */

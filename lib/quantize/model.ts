@@ -1,7 +1,7 @@
 // NF4 for whole models: which weights are quantised, and from dense tensors to codes on the device.
 import type { Device } from "../engine/device.ts";
 import { UserError } from "../errors.ts";
-import type { DenseWeight, Model, NF4Weight, Weight } from "../models/model.ts";
+import { activeAdapter, type DenseWeight, type Model, type NF4Weight, type Weight } from "../models/model.ts";
 import { toFloat32 } from "../formats/floats.ts";
 import { dequantizeNF4Data, type NF4Parts, quantizeNF4Data } from "./nf4.ts";
 
@@ -69,14 +69,14 @@ export async function quantizeModel(model: Model, options: QuantizeOptions): Pro
       `${model.name} is quantised already; load it unquantised to quantise it in another way.`,
     );
   }
-  const { device } = model, configs = [...model.adapters.values()].map(({ config }) => config);
-  if (configs.some(({ useDora }) => useDora)) {
+  const { device } = model, all = [...model.adapters.values()];
+  if (all.some(({ config }) => config.useDora)) {
     throw new UserError(
       "DoRA's magnitudes are those of the unquantised weights: quantise the model first, then attach the adapter.",
     );
   }
-  // PiSSA's base shares what it has not changed with the model that it was made from.
-  const keep = options.keep || configs.some(({ initLoraWeights }) => initLoraWeights === "pissa");
+  // PiSSA's changed weights share what they have not changed with the base's.
+  const keep = options.keep || all.some(({ changed }) => changed);
   const weights = keep ? new Map(model.weights) : model.weights as Map<string, Weight>;
   for (const [name, weight] of weights) {
     if (weight.kind !== "dense" || !isQuantizable(name)) continue;
@@ -86,7 +86,10 @@ export async function quantizeModel(model: Model, options: QuantizeOptions): Pro
     );
     if (!keep) device.free(weight.tensor);
   }
-  return { ...model, weights };
+  const active = activeAdapter(model);
+  if (!active?.changed) return { ...model, weights };
+  const changed = { ...active.changed, weights };
+  return { ...model, weights, adapters: new Map(model.adapters).set(active.name, { ...active, changed }) };
 }
 
 /** The numbers of a weight, quantised or not, row by row. They may be the device's own: copy them before changing any. */
