@@ -1,7 +1,7 @@
 // The embedded rows of the text-to-SQL example: every query runs on its tables, held-out tables are new, gaps fill up again.
 
 import assert from "node:assert/strict";
-import { bySQL, sqlRows } from "@fintune/fintune";
+import { bySQL, countParameters, loadModel, sqlRows } from "@fintune/fintune";
 import { queryKinds } from "../examples/sql/queries.ts";
 import {
   asLlama2,
@@ -12,7 +12,8 @@ import {
   sqlQuestions,
 } from "../examples/sql/rows.ts";
 import { sentinels, sqlText, withGaps } from "../examples/sql/text.ts";
-import { firstDocuments } from "../examples/embedded.ts";
+import { embeddedTokenizer, firstDocuments } from "../examples/embedded.ts";
+import { recipe } from "../examples/sql/recipe.ts";
 
 const count = { train: 400, test: 160, seed: 5 };
 
@@ -93,4 +94,22 @@ Deno.test("the score of queries looks at the tables beside the question", async 
     ["SQL execution", [1, 1, 0, undefined]],
     ["SQL runs", [1, 1, 0, undefined]],
   ]);
+});
+
+Deno.test("the kept model is below 1 MB, loads, and its tokenizer is learnt from this text", async () => {
+  let bytes = 0;
+  for await (const { name } of Deno.readDir(recipe.folder)) {
+    bytes += (await Deno.stat(`${recipe.folder}/${name}`)).size;
+  }
+  assert.ok(bytes < 1e6, `${bytes} bytes`);
+  const kept = JSON.parse(await Deno.readTextFile(`${recipe.folder}/tokenizer.json`));
+  assert.deepEqual(kept, JSON.parse(embeddedTokenizer(recipe)["tokenizer.json"]));
+  const { config, tokenizer } = await loadModel(recipe.folder);
+  assert.equal(countParameters(config), 456064);
+  assert.equal(config.encoderDecoder?.numDecoderLayers, 2);
+  for (const text of firstDocuments(sqlText(8), 1e4)) {
+    const ids = tokenizer!.encode(text);
+    assert.equal(ids.at(-1), tokenizer!.eosId);
+    assert.equal(tokenizer!.decode(ids), text);
+  }
 });

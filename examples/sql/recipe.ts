@@ -46,7 +46,7 @@ export const recipe: EmbeddedModel = {
   },
   documents: sqlText,
   seed: 21,
-  tokens: 4e6,
+  tokens: 2.6e6,
   charactersPerToken: 3,
   tokenizer: {
     more: sentinels,
