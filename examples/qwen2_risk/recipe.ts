@@ -10,7 +10,7 @@ const chatTemplate = "{% if messages[0]['role'] != 'system' %}" +
   "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/** A Qwen2 (biases at q, k and v) of 462,000 parameters. */
+/** A Qwen2 (biases at q, k and v) of 428,000 parameters. */
 export const recipe: EmbeddedModel = {
   folder: "examples/qwen2_risk/model",
   config: {
@@ -18,7 +18,7 @@ export const recipe: EmbeddedModel = {
     model_type: "qwen2",
     vocab_size: 1024,
     hidden_size: 128,
-    intermediate_size: 160,
+    intermediate_size: 128,
     num_hidden_layers: 3,
     num_attention_heads: 4,
     num_key_value_heads: 2,
@@ -35,7 +35,7 @@ export const recipe: EmbeddedModel = {
   },
   documents: riskText,
   seed: 1,
-  tokens: 2e6,
+  tokens: 1.2e6,
   tokenizerCharacters: 1e5,
   charactersPerToken: 2.5,
   tokenizer: {

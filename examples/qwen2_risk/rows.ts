@@ -29,6 +29,7 @@ export interface RiskRow {
   output: string;
 }
 
+const levels = { High: "高", Medium: "中", Low: "低" } as const;
 const tones = { Positive: "利好", Negative: "利空", Neutral: "中性" } as const;
 
 /** The thinking names who, what, why, and what decides the risk; the JSON says what comes of it. */
@@ -37,7 +38,7 @@ export function answerOf(one: Case): string {
   const weights = [degree && `变动是${degree}`, state].filter(Boolean).map((part) => `${part}，`).join("");
   const thinking = `说的是${firm}。${happening(one)}，使${link}，${result}，属于${
     tones[sentiment]
-  }。${weights}风险${risk}。`;
+  }。${weights}风险${levels[risk]}。`;
   const value = { entity: firm, sentiment, risk, reasoning: `${subject}${verb}使${link}，${result}。` };
   return `<thinking>\n${thinking}\n</thinking>\n${JSON.stringify(value)}`;
 }
