@@ -166,7 +166,7 @@ async function sentiment(): Promise<void> {
   const before = await likeliest(base, rows.test);
   await tuned(model, { train, test, prompt: mistralForm, to, short: 3 });
 
-  // %% Free answers first, then the likeliest label
+  // Free answers first, then the likeliest label.
   const report = await evaluate(model, test, [byLabels(sentiments)], {
     prompt: mistralForm,
     maxNewTokens: 6,
@@ -240,7 +240,7 @@ async function answers(): Promise<void> {
     short: 2,
   });
 
-  // %% Base and tuned side by side
+  // Base and tuned side by side.
   const end = prompt.turnEnd && model.tokenizer!.encode(prompt.turnEnd, { addSpecialTokens: false })[0];
   const report = await evaluate(model, test, [byRouge(), byExactMatch({ ignoreCase: true })], {
     prompt,
