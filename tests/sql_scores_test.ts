@@ -4,6 +4,7 @@ import { seededRandom } from "../lib/data/random.ts";
 import { sqlRows, sqlScores } from "../lib/metrics/sql.ts";
 import { normalizeSQL } from "../lib/metrics/sql_normal.ts";
 import { generateRows, readTables } from "../lib/metrics/sql_tables.ts";
+import { bySQL } from "../lib/evaluate/scores/sql.ts";
 import { findSQL, sqlTokens } from "../lib/metrics/sql_text.ts";
 import { refused } from "./refused.ts";
 
@@ -308,4 +309,75 @@ Deno.test("means, and bad calls", async () => {
   await refused("databases", () => sqlScores(["a"], ["a"], [FUND], { databases: 0 }), /databases is 0/);
   await refused("a limit", () => sqlScores(["a"], ["a"], [FUND], { maxRows: NaN }), /maxRows is NaN/);
   await refused("no text", () => sqlScores(["a"], [null], [FUND]), /reference 1 is null/);
+});
+
+Deno.test("SQL: what is written otherwise and means another thing, and what only looks so", async () => {
+  const table = "CREATE TABLE fund (name VARCHAR, fee INTEGER, value REAL)";
+  const scored = async (query: string, expected: string, context = table) => {
+    const [{ normalized, execution }] = await sqlRows([query], [expected], [context]);
+    return [normalized, execution];
+  };
+  const other: [string, string][] = [
+    ["SELECT name FROM fund ORDER BY fee", "SELECT name FROM fund ORDER BY fee NULLS LAST"],
+    ["SELECT name FROM fund WHERE fee / 2 > 1", "SELECT name FROM fund WHERE fee / 2.0 > 1"],
+    ["SELECT CAST(value AS INTEGER) FROM fund", "SELECT value FROM fund"],
+  ];
+  for (const [query, expected] of other) {
+    assert.deepEqual(await scored(query, expected), [false, false], query);
+  }
+  const plain = "SELECT name FROM fund WHERE fee < 2";
+  const same = [
+    "SELECT name -- it's cheap; so\nFROM fund WHERE fee < 2",
+    "SELECT name /* a; b */ FROM fund WHERE fee < 2.0",
+  ];
+  for (const query of same) assert.deepEqual(await scored(query, plain), [true, true], query);
+  const columns = "fund (name TEXT, fee INT)";
+  for (
+    const head of ["TABLE IF NOT EXISTS", "TEMP TABLE", "TEMPORARY TABLE", "TABLE main.", 'TABLE "a"."b".']
+  ) {
+    const runs = await scored(`${plain} `, plain, `CREATE ${head} ${columns}`);
+    assert.equal(runs[1], !head.includes("b"), head);
+  }
+  await refused(
+    "context",
+    () => sqlRows([plain], [plain], [undefined as never]),
+    /context of query 1 is no text/,
+  );
+});
+
+Deno.test("SQL in evaluations: rows without tables are told before anything is generated", async () => {
+  const answer = {
+    row: { instruction: "Which?" },
+    index: 0,
+    question: "Which?",
+    prediction: "",
+    reference: "SELECT name FROM fund",
+  };
+  await refused(
+    "no tables",
+    () => bySQL().check!([answer]),
+    /no expected query runs .*row 0: .*no such table.*give a context/,
+  );
+  await bySQL({ context: () => "CREATE TABLE fund (name TEXT)" }).check!([answer]);
+});
+
+Deno.test("SQL: an answer that repeats itself for ever breaks the parser for nobody after it", async () => {
+  const expected = "SELECT name FROM fund WHERE fee < 2",
+    context = "CREATE TABLE fund (name VARCHAR, fee INTEGER)";
+  const endless = ["fee=1 AND ", "1+", "fee||", "fee IS NOT ", "NOT ", "(", "fee IN (1) OR ", "CASE WHEN "];
+  const random = seededRandom(5),
+    words = "select from where ( ) 1 a , . ' = < and or not union :: is null in case when over".split(" ");
+  const noise = Array.from(
+    { length: 200 },
+    () => "SELECT " + Array.from({ length: 600 }, () => words[Math.floor(random() * words.length)]).join(" "),
+  );
+  const answers = [
+    ...endless.map((part) => `SELECT name FROM fund WHERE ${part.repeat(1900)}1`),
+    ...noise,
+    "SELECT Name FROM fund WHERE 2 > fee",
+  ];
+  const rows = await sqlRows(answers, answers.map(() => expected), answers.map(() => context), {
+    databases: 1,
+  });
+  assert.deepEqual(rows.map(({ normalized }) => normalized), answers.map((_, i) => i === answers.length - 1));
 });

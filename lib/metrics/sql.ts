@@ -127,6 +127,12 @@ export async function sqlRows(
       `sqlScores needs the tables of each query, and got ${pairs.length} queries and ${tables.length} contexts.`,
     );
   }
+  const odd = tables.findIndex((context) => typeof context !== "string");
+  if (odd >= 0) {
+    throw new UserError(
+      `sqlScores: the context of query ${odd + 1} is no text with CREATE TABLE statements.`,
+    );
+  }
   for (const name of ["databases", "maxSteps", "maxRows", "maxSeconds"] as const) {
     const limit = options[name] ?? 1;
     if (!(limit > 0) || (name === "databases" && !Number.isInteger(limit))) {

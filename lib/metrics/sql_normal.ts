@@ -202,7 +202,15 @@ const operation = (op: Tree, left: Tree, right: Tree): Tree => ({ BinaryOp: { le
 
 function binary({ left, op, right }: Fields, scope: Scope): Tree {
   if (op === "And" || op === "Or") return chain(op, [expression(left, scope), expression(right, scope)]);
+  if (op === "Divide") return operation(op, divided(left, scope), divided(right, scope));
   return ordered(op, expression(left, scope), expression(right, scope));
+}
+
+/** A whole number is divided as one: 3 / 2 is 1, 3 / 2.0 is not. */
+function divided(tree: Tree, scope: Scope): Tree {
+  const literal = isNode(tree) && isNode(tree.Value) ? tree.Value.value : undefined;
+  const digits = isNode(literal) && Array.isArray(literal.Number) ? String(literal.Number[0]) : "";
+  return /[.e]/i.test(digits) ? { real: Number(digits) } : expression(tree, scope);
 }
 
 /** An operation with its operands in the one order, where there are two. */

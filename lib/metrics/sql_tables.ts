@@ -17,14 +17,15 @@ const isWord = (token: SQLToken | undefined, text: string) =>
 export function readTables(context: string): SQLTable[] {
   const tokens = sqlTokens(context), tables = new Map<string, SQLTable>();
   for (let i = 0; i < tokens.length; i++) {
-    if (!isWord(tokens[i], "create") || !isWord(tokens[i + 1], "table") || !isMark(tokens[i + 3], "(")) {
-      continue;
-    }
-    const name = tokens[i + 2].text, known = tables.get(name.toLowerCase());
+    if (!isWord(tokens[i], "create")) continue;
+    const at = nameOfTable(tokens, i + 1);
+    if (at === undefined) continue;
+    i = at;
+    const name = tokens[i].text, known = tables.get(name.toLowerCase());
     const table = known ?? { name, columns: [] };
     tables.set(name.toLowerCase(), table);
     let depth = 0, column: SQLToken[] = [];
-    for (i += 3; i < tokens.length; i++) {
+    for (i++; i < tokens.length; i++) {
       if (isMark(tokens[i], "(") && depth++ === 0) continue;
       if (isMark(tokens[i], ")") && --depth === 0) break;
       if (depth === 1 && isMark(tokens[i], ",")) {
@@ -35,6 +36,16 @@ export function readTables(context: string): SQLTable[] {
     addColumn(table, column);
   }
   return [...tables.values()].filter(({ columns }) => columns.length > 0);
+}
+
+/** Where the table's name stands, behind CREATE: before it there may be TEMP, IF NOT EXISTS and a schema. */
+function nameOfTable(tokens: readonly SQLToken[], start: number): number | undefined {
+  let at = start;
+  if (isWord(tokens[at], "temp") || isWord(tokens[at], "temporary")) at++;
+  if (!isWord(tokens[at++], "table")) return undefined;
+  if (isWord(tokens[at], "if") && isWord(tokens[at + 1], "not") && isWord(tokens[at + 2], "exists")) at += 3;
+  if (isMark(tokens[at + 1], ".")) at += 2;
+  return isMark(tokens[at + 1], "(") ? at : undefined;
 }
 
 const CONSTRAINTS = ["primary", "foreign", "unique", "check", "constraint"];
@@ -112,7 +123,9 @@ export function generateRows(
   const random = seededRandom(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)];
   const drawn = (type: string): Value => {
-    if (/int|real|num|doub|float|dec|bool/i.test(type)) return 1 + Math.floor(random() * 9);
+    if (/int|num|bool/i.test(type)) return 1 + Math.floor(random() * 9);
+    // Fractions tell what rounds from what does not.
+    if (/real|doub|float|dec/i.test(type)) return 1 + Math.floor(random() * 18) / 2;
     return random() < 0.5 ? String(1 + Math.floor(random() * 6)) : pick(WORDS);
   };
   return Array.from({ length: count }, () => {

@@ -47,6 +47,7 @@ export function findSQL(text: string): string {
     /^[ \t]*(?:select\b|with\s+(?:recursive\s+)?[\w"]+\s*(?:\([^)]*\)\s*)?as\s*\()/im.exec(fenced) ??
     /\bselect\b/i.exec(fenced);
   const query = start ? fenced.slice(start.index, start.index + LONGEST).trim() : fenced.slice(0, LONGEST);
-  // Inside quotes neither of them ends anything.
-  return /^(?:'[^']*'|"[^"]*"|[^;'"\n]|['"]|\n(?![ \t\r]*\n))*/.exec(query)![0].trim();
+  // Inside quotes and comments neither of them ends anything.
+  return /^(?:--[^\n]*|\/\*[\s\S]*?\*\/|'[^']*'|"[^"]*"|[^;'"\n]|['"]|\n(?![ \t\r]*\n))*/.exec(query)![0]
+    .trim();
 }

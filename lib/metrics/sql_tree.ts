@@ -1,5 +1,7 @@
 // SQL's syntax trees: the parser (sqlparser, Rust's, as WebAssembly), and its trees without what does not matter.
 
+import { type SQLToken, sqlTokens } from "./sql_text.ts";
+
 /** What the parser gives: plain JSON. A node of one field is an expression, the field its kind. */
 export type Tree = null | boolean | number | string | Tree[] | Fields;
 /** A tree's node. */
@@ -17,6 +19,14 @@ export function mapFields(node: Fields, change: (inner: Tree, field: string) => 
 
 /** Longer texts are no query, and would keep the parser busy. */
 const LONGEST = 20_000;
+/** The parser's stack is small: from some 500 operators in a row on it breaks down, and stays so for every later query. */
+const MOST_OPERATORS = 200;
+const OPERATORS = new Set(
+  "and or not is isnull notnull like glob in between collate union except intersect over".split(" "),
+);
+
+const isOperator = ({ kind, text }: SQLToken): boolean =>
+  kind === "mark" ? !"(),.;".includes(text) : kind === "word" && OPERATORS.has(text.toLowerCase());
 
 /** The parser limits nesting itself. Reads its WebAssembly file, so needs --allow-read. */
 async function loadParser() {
@@ -31,13 +41,16 @@ let parser: ReturnType<typeof loadParser> | undefined;
 export async function parseQuery(sql: string): Promise<Fields | undefined> {
   parser ??= loadParser();
   const parse = await parser;
-  if (sql.length > LONGEST) return undefined;
+  if (sql.length > LONGEST || sqlTokens(sql).filter(isOperator).length > MOST_OPERATORS) return undefined;
   try {
     const statements = parse(sql);
     if (statements.length !== 1 || !isNode(statements[0].Query)) return undefined;
     return stripped(statements[0].Query) as Fields;
-  } catch {
-    return undefined; // no SQL
+  } catch (error) {
+    if (!/out of bounds|unreachable|call stack|null function/.test((error as Error).message)) {
+      return undefined; // no SQL
+    }
+    throw new Error(`the parser of SQL broke down at ${sql.slice(0, 200)}`, { cause: error });
   }
 }
 
@@ -50,8 +63,10 @@ function stripped(tree: Tree): Tree {
     inner === null || inner === false || (Array.isArray(inner) && inner.length === 0);
   const kept = fields.filter(([field, inner]) =>
     field !== "span" && !field.endsWith("_token") &&
-    // A kind without contents, such as { Int: null }, is no absent field.
-    (field === "asc" ? inner === false : fields.length === 1 || !absent(inner))
+    // A kind without contents, such as { Int: null }, is no absent field; NULLS LAST is no absent NULLS FIRST.
+    (field === "asc"
+      ? inner === false
+      : fields.length === 1 || field === "nulls_first" && inner !== null || !absent(inner))
   );
   return Object.fromEntries(kept.map(([field, inner]) => [field, stripped(inner)]));
 }

@@ -1,4 +1,5 @@
 // Queries of SQL.
+import { UserError } from "../../errors.ts";
 import { exchangeOf } from "../../data/shapes.ts";
 import type { Row } from "../../data/row.ts";
 import { type SQLOptions, type SQLRow, sqlRows } from "../../metrics/sql.ts";
@@ -10,6 +11,8 @@ import { meanMeasure, type Score } from "../score.ts";
  *
  * @param options see {@linkcode SQLOptions}; `context`: a row's CREATE TABLE statements, default those beside its question
  *
+ * @throws {UserError} when scoring, where no expected query runs on its tables
+ *
  * @example
  * ```ts
  * import { bySQL } from "@fintune/fintune";
@@ -20,6 +23,16 @@ export function bySQL(options: SQLOptions & { context?: (row: Row) => string } =
   const { context = (row: Row) => exchangeOf(row).context, ...limits } = options;
   return {
     name: "SQL",
+    async check(answers) {
+      const expected = answers.map(({ reference }) => reference);
+      const rows = await sqlRows(expected, expected, answers.map(({ row }) => context(row)), limits);
+      if (rows.some(({ referenceRuns }) => referenceRuns)) return;
+      throw new UserError(
+        `SQL: no expected query runs on its row's tables (row ${answers[0].index}: ${
+          rows[0].reason
+        }): give a context.`,
+      );
+    },
     async measure(answers) {
       const rows = await sqlRows(
         answers.map(({ prediction }) => prediction),
