@@ -145,3 +145,24 @@ Deno.test("what no repetition mends is said at once, without the key", async () 
     assert.ok(!JSON.stringify((await distill(one, options)).rows.toArray()).includes(KEY));
   });
 });
+
+Deno.test("a stream that ends right behind its last event is whole; half an event is a cut", async () => {
+  const whole = events(delta('{"risk": "High"}', "stop")).trimEnd();
+  await withTeacher([() => sse(whole)], async (options, asked) => {
+    assert.deepEqual([(await distill(one, options)).rows.length, asked.length], [1, 1]);
+  });
+  await withTeacher([() => sse(whole.slice(0, -9))], async (options) => {
+    const never = { ...options, endpoint: { ...options.endpoint, retries: 0 } };
+    assert.match((await distill(one, never)).rejected[0].reason, /cut/);
+  });
+});
+
+Deno.test("Retry-After that has passed or is none: the pause grows as without one", async () => {
+  for (const header of ["-5", "soon", new Date(Date.now() - 9000).toUTCString()]) {
+    const busy = () => new Response("", { status: 429, headers: { "retry-after": header } });
+    await withTeacher([busy, good], async (options, asked) => {
+      await distill(one, options);
+      assert.ok(asked[1].at - asked[0].at > 300, `${header}: ${asked[1].at - asked[0].at} ms`);
+    });
+  }
+});

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { splitThinking } from "../lib/distill/answer.ts";
 import { distill, type DistillOptions } from "../lib/distill/distill.ts";
+import { UserError } from "../lib/errors.ts";
 import { judge } from "../lib/distill/judge.ts";
 import { fillTemplates } from "../lib/distill/templates.ts";
 import { delta, dripping, events, good, KEY, sse, streamed, withTeacher } from "./teacher.ts";
@@ -227,4 +228,47 @@ Deno.test("templates: every combination once, repeated only when more are asked 
   assert.equal(fillTemplates([template], { values, count: 100 }).length, 100);
   assert.throws(() => fillTemplates([{ a: "{nobody}" }], { values: {} }), /\{nobody\}, which has no values/);
   assert.throws(() => fillTemplates([{ a: "x" }], { values }), /no template's blank/);
+});
+
+Deno.test("rows that are not there, a limit that would burst the budget, what cannot be judged, too many ways to fill", async () => {
+  const refuses = (run: () => unknown, message: RegExp) =>
+    assert.rejects(
+      async () => await run(),
+      (error: Error) => error instanceof UserError && message.test(error.message),
+    );
+  await withTeacher([good], async (options, asked) => {
+    await refuses(() => distill(Promise.resolve(one) as never, options), /distill needs rows.*await/);
+    for (const name of ["max_tokens", "max_completion_tokens"]) {
+      const endpoint = { ...options.endpoint, maxTokens: 100, body: { [name]: 5000 } };
+      await refuses(() => distill(one, { ...options, endpoint }), /5000, more than maxTokens, 100/);
+    }
+    const rubric = { ...options, rubric: "short" };
+    await refuses(
+      () => judge([{ question: "q" }] as never, rubric),
+      /answers to judge, row 0: its answer is missing/,
+    );
+    await refuses(
+      () => judge([{ question: "q", answer: "a" }], { ...rubric, rubric: undefined as never }),
+      /a rubric/,
+    );
+    assert.equal(asked.length, 0);
+    const lines: string[] = [];
+    await distill(one, options);
+    await distill([{ text: "A" }, { text: "B" }, { text: "B" }], {
+      ...options,
+      onProgress: (line) => lines.push(line),
+    });
+    assert.match(lines.at(-1)!, /^3 of 3 answers/);
+  });
+  const values = Object.fromEntries(
+    [..."abcdefg"].map((name) => [name, Array.from({ length: 10 }, (_, i) => `${i}`)]),
+  );
+  await refuses(
+    () => fillTemplates([{ x: "{a}{b}{c}{d}{e}{f}{g}" }], { values, count: 2 }),
+    /10,000,000 ways/,
+  );
+  await refuses(
+    () => fillTemplates([{ x: "{a}" }], { values: { a: "bc" as never } }),
+    /\{a\} should be a list/,
+  );
 });

@@ -1,7 +1,7 @@
 // A teacher's answers as training rows: many questions at once, within a budget, each answer checked, every one kept.
 
 import { createHash } from "node:crypto";
-import { checkGiven, checkName } from "../arguments.ts";
+import { checkGiven, checkName, checkRows } from "../arguments.ts";
 import { Dataset } from "../data/dataset.ts";
 import { atRow, isObject, type Row } from "../data/row.ts";
 import { UserError } from "../errors.ts";
@@ -94,6 +94,7 @@ export interface DistillReport {
  * ```
  */
 export async function distill(rows: Iterable<Row>, options: DistillOptions): Promise<DistillReport> {
+  checkRows("distill", rows);
   checkGiven("distill", options, "endpoint");
   checkGiven("distill", options, "prompt");
   checkName("distill", "a file for the answers (out)", options.out);
@@ -109,13 +110,18 @@ export async function distill(rows: Iterable<Row>, options: DistillOptions): Pro
   await using file = await openAnswerFile(options.out);
   const resumed = questions.filter(({ key }) => file.answers.has(key)).length;
   const open = new Map(questions.filter(({ key }) => !file.answers.has(key)).map((q) => [q.key, q.messages]));
+  const rowsOf = Map.groupBy(questions, ({ key }) => key); // equal questions are asked once
+  let answered = resumed;
   const queue = open.entries(); // the workers take from one queue
   const work = async () => {
     for (const [key, messages] of queue) {
       if (run.stopped !== "done") return;
       const outcome = await askQuestion(run, messages);
-      if (outcome) file.add({ key, ...outcome });
-      options.onProgress?.(`${file.answers.size} of ${questions.length} answers; ${purse}`);
+      if (outcome) {
+        file.add({ key, ...outcome });
+        answered += rowsOf.get(key)!.length;
+      }
+      options.onProgress?.(`${answered} of ${questions.length} answers; ${purse}`);
     }
   };
   await allWorkers(run, Array.from({ length: Math.min(concurrency, open.size) }, work));

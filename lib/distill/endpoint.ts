@@ -123,8 +123,15 @@ function addressOf(endpoint: Endpoint): { url: string; key?: string } {
   return { url: url.href, key };
 }
 
-function checkNumbers({ maxTokens = 1024, retries = 5, timeout = 120, temperature = 0.7 }: Endpoint): void {
-  const wrong = !Number.isInteger(maxTokens) || maxTokens < 1
+/** The request's names for maxTokens: the budget rests on maxTokens, so a larger one among the further fields would burst it. */
+const LIMITS = ["max_tokens", "max_completion_tokens"];
+
+function checkNumbers(endpoint: Endpoint): void {
+  const { maxTokens = 1024, retries = 5, timeout = 120, temperature = 0.7, body = {} } = endpoint;
+  const larger = LIMITS.find((name) => Number(body[name]) > maxTokens);
+  const wrong = larger !== undefined
+    ? `body asks for ${larger} ${body[larger]}, more than maxTokens, ${maxTokens}: give it as maxTokens`
+    : !Number.isInteger(maxTokens) || maxTokens < 1
     ? `maxTokens is ${maxTokens}: give a whole number of at least 1`
     : !Number.isInteger(retries) || retries < 0
     ? `retries is ${retries}: give a whole number, 0 or more`
@@ -167,11 +174,11 @@ async function beginning(response: Response): Promise<string> {
   return text;
 }
 
-/** Seconds from now, from a number of them or a date. */
+/** Seconds from now, from a number of them or a date; undefined for what has passed or makes no sense. */
 function retryAfter(header: string | null): number | undefined {
   if (header === null) return undefined;
   const seconds = /^\s*\d+(\.\d+)?\s*$/.test(header)
     ? Number(header)
     : (Date.parse(header) - Date.now()) / 1000;
-  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
+  return seconds >= 0 && seconds < Infinity ? seconds : undefined;
 }

@@ -1,5 +1,6 @@
 // A teacher as judge: each answer scored against a rubric, with the reason for the score.
 
+import { checkName, checkRows } from "../arguments.ts";
 import { Dataset } from "../data/dataset.ts";
 import { UserError } from "../errors.ts";
 import { distill, type DistillOptions } from "./distill.ts";
@@ -47,7 +48,7 @@ export interface Judgement {
  *
  * @param answers what to score
  * @param options see {@linkcode JudgeOptions}
- * @throws UserError as distill, and for a scale that is none
+ * @throws UserError as distill, for a scale that is none, no rubric, or an answer without its texts
  *
  * @example
  * ```ts
@@ -71,6 +72,8 @@ export async function judge(answers: Iterable<Judged>, options: JudgeOptions): P
   if (!Number.isInteger(low) || !Number.isInteger(high) || low >= high) {
     throw new UserError(`scale is [${low}, ${high}]: give two whole numbers, the lower first.`);
   }
+  checkName("judge", "a rubric", rubric);
+  checkRows("judge", answers);
   const rows = new Dataset([...answers], "the answers to judge");
   const report = await distill(rows, {
     ...rest,
@@ -105,11 +108,17 @@ export async function judge(answers: Iterable<Judged>, options: JudgeOptions): P
 }
 
 function questionOf(
-  { question, answer, reference }: Judged,
+  judged: Judged,
   rubric: string,
   low: number,
   high: number,
 ): string {
+  const { question, answer, reference } = judged;
+  for (const [name, text] of Object.entries({ question, answer, reference: reference ?? "" })) {
+    if (typeof text !== "string") {
+      throw new UserError(`its ${name} is ${text === undefined ? "missing" : "no text"}.`);
+    }
+  }
   return [
     `Score an answer from ${low} to ${high} by this rubric:\n${rubric}`,
     `<question>\n${question}\n</question>`,

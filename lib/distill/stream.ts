@@ -67,6 +67,10 @@ async function readEvents(
     parser.feed(piece);
     if (done) return;
   }
+  try {
+    parser.feed("\n\n"); // some servers leave out the empty line behind their last event
+  } catch { /* half an event: the line was cut */ }
+  if (done) return;
   // Some servers leave out [DONE] and close after the piece that says why it ends; without either the line was cut.
   if (answer.finish === "") throw new Error("the stream was cut");
 }

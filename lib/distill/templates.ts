@@ -22,7 +22,7 @@ export interface TemplateOptions {
  *
  * @param templates rows with {blanks}
  * @param options see {@linkcode TemplateOptions}
- * @throws UserError for a blank without values, values without a blank, or an empty list
+ * @throws UserError for a blank without values, values without a blank, an empty list, or more than a million ways to fill one
  *
  * @example
  * ```ts
@@ -45,6 +45,7 @@ export function fillTemplates(templates: readonly Row[], options: TemplateOption
     if (missing !== undefined) {
       throw new UserError(`template ${i} has the blank {${missing}}, which has no values.`);
     }
+    checkCount(i, names.filter((name) => blanks.has(name)), values);
     return combinations(names.filter((name) => blanks.has(name)), values).map((filling) =>
       fill(template, filling)
     );
@@ -64,6 +65,21 @@ export function fillTemplates(templates: readonly Row[], options: TemplateOption
   }
   const order = permutation(all.length, seed);
   return new Dataset(Array.from({ length: count }, (_, i) => all[order[i % all.length]]), "templates");
+}
+
+/** More rows than this are a slip: eight lists of ten values would be a hundred million. */
+const MOST_ROWS = 1_000_000;
+
+function checkCount(template: number, names: string[], values: TemplateOptions["values"]): void {
+  const odd = names.find((name) => !Array.isArray(values[name]));
+  if (odd !== undefined) throw new UserError(`the values of {${odd}} should be a list of texts.`);
+  const count = names.reduce((product, name) => product * values[name].length, 1);
+  if (count <= MOST_ROWS) return;
+  throw new UserError(
+    `template ${template} can be filled in ${
+      count.toLocaleString("en-US")
+    } ways, more than a million: give fewer values.`,
+  );
 }
 
 const BLANK = /\{(\w+)\}/g;
