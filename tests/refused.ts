@@ -8,7 +8,7 @@ export async function refused(what: string, action: () => unknown, pattern: RegE
     await action();
   } catch (error) {
     assert.ok(error instanceof UserError, `${what}: ${error}`);
-    assert.match(error.message, pattern, what);
+    assert.match(error.message, pattern, what + ": " + error.message);
     assert.match(error.message, /^[^\n]{10,400}\.$/, what);
     return;
   }
