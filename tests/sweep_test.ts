@@ -32,14 +32,15 @@ const runs: Settings[] = [5e-5, 2e-4, 3e-4].map((learningRate) => ({ r: 16, lear
 
 /** Counts what is loaded and done. */
 function counted(out: string, more: Partial<SweepOptions<Settings>> = {}) {
-  const seen = { loads: 0, names: [] as string[] };
+  const seen = { loads: 0, names: [] as string[], folders: [] as string[] };
   const options: SweepOptions<Settings> = {
     models: { LoRA: () => (seen.loads++, load()) },
     runs,
     out,
     quiet: true,
-    async run(base, { r, learningRate }, { name, signal }) {
+    async run(base, { r, learningRate }, { name, folder, signal }) {
       seen.names.push(name);
+      seen.folders.push(folder);
       const model = attachLoRA(base, { r, alpha: 2 * r, quiet: true });
       const optimizer = adamW(model, { learningRate });
       await trainEpoch(model, batches, { optimizer, quiet: true, signal });
@@ -86,10 +87,12 @@ Deno.test("the document's experiments: equal ones once, the base loaded once, a 
   // Nothing is left to do; other common settings make other runs.
   const again = counted(out, { common: { epochs: 1 } });
   assert.deepEqual((await sweep(again.options)).results, results);
-  assert.deepEqual(again.seen, { loads: 0, names: [] });
+  assert.deepEqual(again.seen, { loads: 0, names: [], folders: [] });
   const other = counted(out, { common: { epochs: 2 }, runs: runs.slice(0, 1) });
   assert.equal((await sweep(other.options)).results.length, 1);
-  assert.equal(other.seen.names.length, 1);
+  assert.deepEqual(other.seen.names, seen.names.slice(0, 1));
+  assert.ok(!seen.folders.includes(other.seen.folders[0]), "its checkpoints are not those of the other run");
+  assert.equal(new Set(seen.folders).size, 5);
   await Deno.remove(out, { recursive: true });
 });
 

@@ -1,4 +1,5 @@
 // Experiments that differ in settings and models: each done once, its scores kept, all of them in a table and a chart.
+import { createHash } from "node:crypto";
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
@@ -189,7 +190,10 @@ async function once<S extends AnySettings>(
   signal: AbortSignal,
 ): Promise<SweepResult | undefined> {
   const started = performance.now();
-  const folder = join(out, name.replace(/[^\w.-]+/g, "_"));
+  const complete = { ...settings, ...common };
+  // Other rows or steps are another run, whose checkpoints this one cannot go on from.
+  const mark = createHash("sha256").update(runKey({ model, settings: complete })).digest("hex").slice(0, 6);
+  const folder = join(out, `${name.replace(/[^\w.-]+/g, "_").slice(0, 100)}_${mark}`);
   const scores = await run(base, settings, { name, folder, signal });
   await turnOfEventLoop();
   if (signal.aborted) return undefined;
@@ -198,7 +202,7 @@ async function once<S extends AnySettings>(
     throw new UserError(`The score ${score} of ${name} is ${value}; every score must be a number.`);
   }
   const seconds = Math.round((performance.now() - started) / 100) / 10;
-  return { model, settings: { ...settings, ...common }, scores, seconds };
+  return { model, settings: complete, scores, seconds };
 }
 
 /** The table and the chart, on the disk too. */
@@ -212,7 +216,7 @@ async function shown<S extends AnySettings>(
     // Words, since a column of 0.00005 and 16 has no number of digits.
     ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, inShort(value)])),
     ...scores,
-    seconds,
+    seconds: Math.round(seconds),
   })));
   await writeFileAtomic(join(out, "table.md"), `${table}\n`);
   if (ended.length === 0) return { table };
