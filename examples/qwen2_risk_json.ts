@@ -82,7 +82,7 @@ await Deno.mkdir(out, { recursive: true });
 /** The document's settings, its repository's where it has none. The small model gets more rows and a higher rate. */
 const recipe = embedded
   ? {
-    rows: 860,
+    rows: 1060,
     test: 60,
     maxLength: 320,
     batchSize: 16,
