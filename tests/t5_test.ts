@@ -10,7 +10,8 @@ import { estimateMemory } from "../lib/models/memory.ts";
 import { distanceBuckets } from "../lib/models/t5.ts";
 import { loadAdapter, saveAdapter } from "../lib/peft.ts";
 import { quantizeNF4 } from "../lib/quantize/quantize.ts";
-import { evaluateLoss } from "../lib/train/epoch.ts";
+import { adamW } from "../lib/train/adamw.ts";
+import { evaluateLoss, trainEpoch } from "../lib/train/epoch.ts";
 import { gradients, logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
 import {
@@ -150,6 +151,24 @@ for (const device of await devices()) {
       assert.deepEqual(await generate(model, prompts, { maxNewTokens, ...rules }), greedy);
     });
   }
+
+  Deno.test(`${device.backend}: steps, losses and answers of a T5 leave nothing behind`, async () => {
+    const { rows } = await readCases("t5_gated_untied"), batch = batchOf(rows, layoutOf("packed"));
+    const model = await tuned("t5_gated_untied"), prompts = rows.map(({ inputIds }) => inputIds);
+    const optimizer = adamW(model, { learningRate: 1e-3 });
+    const buffers: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      for (const checkpointing of [true, false]) {
+        await trainEpoch(model, [batch], { optimizer, checkpointing, quiet: true });
+      }
+      await evaluateLoss(model, [batch]);
+      await generate(model, prompts, { maxNewTokens: 5 });
+      await generate(model, prompts, { maxNewTokens: 5, numBeams: 2 });
+      await logits(model, prompts[0], { decoderInputIds: [0, 5] });
+      buffers.push(device.memory().buffers);
+    }
+    assert.deepEqual(buffers, [buffers[0], buffers[0], buffers[0]]);
+  });
 
   Deno.test(`${device.backend}: T5's dropout is the same packed, padded, kept and recomputed`, async () => {
     const { rows } = await readCases("t5_gated_untied");

@@ -31,20 +31,28 @@ interface Known {
 const decoders = new WeakMap<object, Map<string, Known>>();
 
 /** The decoder for a batch; `release` it when the batch is done. */
-export async function borrowDecoder(batch: PromptBatch): Promise<{ decoder: Decoder; release(): void }> {
-  const { model, setup } = batch;
+export function borrowDecoder(batch: PromptBatch): Promise<{ decoder: Decoder; release(): void }> {
+  return borrow(batch.model, JSON.stringify(batch.setup), () => makeDecoder(batch));
+}
+
+/** What `make` gives for a model, made once for all of this kind. */
+export async function borrow(
+  model: Model,
+  kind: string,
+  make: () => Promise<Decoder>,
+): Promise<{ decoder: Decoder; release(): void }> {
   const hasCopies = model.device.backend === "cpu";
   const owner = hasCopies ? model.weights : model.device;
   const known = decoders.get(owner) ?? new Map<string, Known>();
   if (hasCopies && !decoders.has(owner)) whenFreed(model, () => dropAll(known));
   decoders.set(owner, known);
-  const key = `${JSON.stringify(setup)} ${kinds(model)}`;
+  const key = `${kind} ${kinds(model)}`;
   if ((await known.get(key)?.decoder)?.program.outdated) dropAll(known);
   let found = known.get(key);
   if (!found) {
     // An adapter more would mean copies more: only the last one's are kept.
     if (hasCopies) dropAll(known);
-    found = { decoder: makeDecoder(batch), users: 0, dropped: false };
+    found = { decoder: make(), users: 0, dropped: false };
     known.set(key, found);
     found.decoder.catch(() => known.delete(key));
   }
@@ -92,12 +100,18 @@ const shareForCopies = 1 / 4;
 /** The weights that a program on the CPU holds in a form of its own. */
 function builtIn(model: Model, weights: Tensors): Tensors {
   if (model.device.backend !== "cpu") return {};
-  const chosen = (wanted: (name: string) => boolean) =>
-    Object.entries(weights).filter(([name]) => wanted(name));
-  const dense = chosen((name) => /^model\.layers\..*_proj\.weight$/.test(name) || name === headName(model));
+  const quantised = Object.entries(weights).filter(([name]) => isQuantisedPart(name));
+  return { ...Object.fromEntries(quantised), ...denseBuiltIn(model, weights) };
+}
+
+/** The dense ones of them: the head's, and those of the blocks' linear layers; none where a copy of them does not fit. */
+export function denseBuiltIn(model: Model, weights: Tensors): Tensors {
+  if (model.device.backend !== "cpu") return {};
+  const linear =
+    /^model\.layers\..*_proj\.weight$|^decoder\.block\..*(Attention\.[qkvo]|DenseReluDense\.\w+)\.weight$/;
+  const dense = Object.entries(weights).filter(([name]) => linear.test(name) || name === headName(model));
   const bytes = dense.reduce((sum, [, tensor]) => sum + byteLength(tensor), 0);
-  const fits = bytes <= (freeMemory() ?? 0) * shareForCopies;
-  return Object.fromEntries([...chosen(isQuantisedPart), ...(fits ? dense : [])]);
+  return bytes <= (freeMemory() ?? 0) * shareForCopies ? Object.fromEntries(dense) : {};
 }
 
 /** The token `ids` of every stream goes to its slot in the cache; returns the logits after it. */

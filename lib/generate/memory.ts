@@ -62,13 +62,15 @@ export function estimateGenerationMemory(
   const numbers = atOnce * (3 * h + 3 * i + 2 * q + written) + 4 * positions * kv + scores +
     2 * streams * vocabSize;
   const workspace = 4 * numbers * (backend === "cpu" ? arenaOverhead : 1);
-  const copies = backend === "cpu" && !encoderDecoder ? copiedBytes(config, quantize) : 0;
+  const copies = backend === "cpu" ? copiedBytes(config, quantize) : 0;
   return { cache, copies, workspace, total: cache + copies + workspace };
 }
 
 function copiedBytes(config: ModelConfig, quantize?: "nf4"): number {
   let bytes = 4 * config.vocabSize * config.hiddenSize;
   for (const [name, shape] of parameterShapes(config)) {
+    const inT5 = config.encoderDecoder !== undefined;
+    if (inT5 && (quantize || !name.startsWith("decoder."))) continue; // only its decoder's dense weights are built in
     if (isQuantizable(name)) bytes += shape[0] * shape[1] * (quantize ? 1 + 4 / 64 : 4);
   }
   return bytes;

@@ -16,6 +16,7 @@ import { t5Scores, type T5Setup } from "../train/t5_graphs.ts";
 import { biasTensor, blockTensors, encodedQuestions } from "../train/t5_step.ts";
 import { createCache, type Slot } from "./cache.ts";
 import type { Streams } from "./decode.ts";
+import { borrow, denseBuiltIn } from "./decoder.ts";
 
 type Tensors = Record<string, Tensor>;
 type Types = Readonly<Record<string, Type>>;
@@ -81,8 +82,7 @@ export async function openT5Streams(
   copies: number,
 ): Promise<Streams> {
   const { device, config } = model,
-    { numDecoderLayers, decoderStartTokenId, headScale } = config
-      .encoderDecoder!;
+    { numDecoderLayers, decoderStartTokenId, headScale } = config.encoderDecoder!;
   const setup: T5Setup = {
     config,
     lora: activeAdapter(model)?.config,
@@ -97,8 +97,11 @@ export async function openT5Streams(
     maxNewTokens,
   );
   const weights = withoutEncoder(tensorsUnder(model, ""));
-  const key = `t5 step ${JSON.stringify(setup)} ${signature(weights)}`;
-  const program = await compiled(device, key, () => stepGraph(setup, typesOf(weights), onDevice));
+  const { decoder: { program }, release } = await borrow(model, `t5 ${JSON.stringify(setup)}`, async () => {
+    const graph = stepGraph(setup, typesOf(weights), onDevice);
+    const constants = denseBuiltIn(model, weights);
+    return { program: await device.compile(graph, { constants }), approximate: false, readsPrompts: false };
+  });
   const upload = (values: readonly number[], ...shape: number[]) =>
     device.upload(Int32Array.from(values), shape, "i32");
   const lasting = {
@@ -145,6 +148,7 @@ export async function openT5Streams(
     next: (ids, number) => step(ids, number + 1),
     reorder: (parents) => cache.reorder(parents),
     free() {
+      release();
       cache.free();
       device.free(...Object.values(lasting));
     },
