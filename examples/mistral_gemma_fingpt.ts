@@ -41,7 +41,7 @@ import {
   UserError,
 } from "@fintune/fintune";
 import { sentiments } from "./fingpt/figures.ts";
-import { headlineRows } from "./fingpt/headlines.ts";
+import { headlineRows } from "./fingpt/headline_rows.ts";
 import { loadSentiments, type SentimentRow, shuffleOutputs } from "./fingpt/rows.ts";
 import { choice, on, readFlags, text, whole } from "./flags.ts";
 import { fewTerms } from "./tiny/short_text.ts";
