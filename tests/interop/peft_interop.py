@@ -91,12 +91,12 @@ def main() -> None:
     if options.command == "make":
         model = make_adapter(model, rows, options)
     elif options.adapter:
-        model = PeftModel.from_pretrained(model, options.adapter)
+        model = PeftModel.from_pretrained(model, options.adapter, is_trainable=True)
     model.eval()
     with torch.no_grad():
         save_file({f"logits.{i}": row_logits(model, row).contiguous() for i, row in enumerate(rows)}, options.out)
         loss = loss_of(model, rows).item() if all("labels" in row for row in rows) else None
-    adapter = sum(p.numel() for n, p in model.named_parameters() if "lora_" in n)
+    adapter = sum(p.numel() for p in model.parameters() if p.requires_grad) if isinstance(model, PeftModel) else 0
     print(json.dumps({"rows": len(rows), "adapterParameters": adapter, "loss": loss, "torch": torch.__version__,
                       "transformers": transformers.__version__, "peft": peft.__version__}))
 

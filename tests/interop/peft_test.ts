@@ -71,11 +71,14 @@ const ours: [string, LoRAOptions][] = [
   ["llama_tied", { r: 4, alpha: 8, dropout: 0.05, targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"] }],
   ["llama_headdim", { r: 3, alpha: 6, useRslora: true, targetModules: "all-linear" }],
   ["t5_gated_untied", { r: 4, alpha: 8, dropout: 0.1, targetModules: ["q", "v", "o"] }],
+  ["qwen2_bias", { r: 4, alpha: 8, useDora: true, bias: "all", targetModules: ["q_proj", "o_proj"] }],
+  ["llama_tied", { r: 4, alpha: 8, initLoraWeights: "pissa", targetModules: ["q_proj", "down_proj"] }],
+  ["t5_gated_untied", { r: 4, alpha: 8, useDora: true, targetModules: ["q", "v", "wo"] }],
   ["t5_tied", { r: 2, alpha: 8, targetModules: "all-linear" }],
 ];
 for (const [i, [name, options]] of ours.entries()) {
   const device = all[i % all.length]; // the files do not depend on it: each backend trains one
-  Deno.test(`${device.backend}: PEFT loads an adapter trained and saved here: ${name}`, async () => {
+  Deno.test(`${device.backend}: PEFT loads an adapter trained and saved here: ${name} ${i + 1}`, async () => {
     const folder = await Deno.makeTempDir();
     const base = await loadModel(baseFolder(name), { device });
     const model = await attachLoRA(base, { ...options, quiet: true });
