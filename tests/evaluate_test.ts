@@ -381,6 +381,19 @@ Deno.test("bad input is one sentence, told before anything is generated", async 
   await refused(/await/, () => evaluate(Promise.resolve(base) as unknown as Model, rows, [byRouge()]));
   await refused(/"a\/b" cannot name a model/, () => evaluate({ "a/b": base }, rows, [byRouge()], settings));
   await refused(/^evaluate needs at least one model/, () => evaluate({}, rows, [byRouge()], settings));
+  await refused(/^evaluate needs rows.*await/, run(Promise.resolve(rows) as never, [byRouge()]));
+  await refused(/^evaluate: row 0 is null, not an object/, run([null as never], [byRouge()]));
+  await refused(/^evaluate: scores\[1\] is no score: call/, run(rows, [byRouge(), byLabels as never]));
+  await refused(/at least one score/, run(rows, byRouge() as never));
+  await refused(
+    /"constructor" cannot name a model/,
+    () => evaluate({ constructor: base } as never, rows, [byRouge()]),
+  );
+  await refused(/^forgetting needs at least one text/, run(rows, [byRouge()], { general: [] }));
+  await refused(/^confidence is 95;/, run(rows, [byRouge()], { confidence: 95 }));
+  const file = await Deno.makeTempFile();
+  await refused(/ is a file where a folder is expected/, run(rows, [byRouge()], { out: file }));
+  await Deno.remove(file);
   assert.equal(asked(), 0);
 
   const short = { ...settings, maxNewTokens: 1 };

@@ -49,7 +49,8 @@ export function bootstrap(
   options: BootstrapOptions = {},
 ): { values: Interval[]; changes: Interval[] } {
   const { resamples = 1000, seed = 0, confidence = 0.95 } = options;
-  checkOptions(measures, resamples, confidence);
+  checkMeasures(measures);
+  checkDraws(options);
   const drawn = resampledTotals(measures, resamples, seed);
   const totals = measures.map((measure) => measure.total(sumsOf(measure)));
   const interval = (value: number, draws: Float64Array): Interval => {
@@ -67,7 +68,7 @@ export function bootstrap(
   };
 }
 
-function checkOptions(measures: readonly Measure[], resamples: number, confidence: number): void {
+function checkMeasures(measures: readonly Measure[]): void {
   const rows = measures[0]?.counts.length ?? 0;
   if (rows === 0) throw new UserError("bootstrap needs at least one row, and got none.");
   const other = measures.find(({ counts }) => counts.length !== rows);
@@ -79,6 +80,10 @@ function checkOptions(measures: readonly Measure[], resamples: number, confidenc
         `${other.counts.length}.`,
     );
   }
+}
+
+/** The options, before anything long is done for them. */
+export function checkDraws({ resamples = 1000, confidence = 0.95 }: BootstrapOptions): void {
   if (!(Number.isInteger(resamples) && resamples >= 1)) {
     throw new UserError(`resamples is ${resamples}; it must be a whole number from 1 on.`);
   }

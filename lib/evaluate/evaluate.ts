@@ -1,19 +1,20 @@
 // Models side by side on the same rows: every question is answered once, and all scores look at the same answers.
 import { join } from "@std/path";
+import { checkRows } from "../arguments.ts";
 import { detectPrompt } from "../data/detect.ts";
 import type { Prompt } from "../data/prompt.ts";
-import { atRow, type Row } from "../data/row.ts";
+import { atRow, checkRow, type Row } from "../data/row.ts";
 import { UserError } from "../errors.ts";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { Model } from "../models/model.ts";
 import { progressLine } from "../report/progress.ts";
 import { answerAll } from "./answers.ts";
-import type { BootstrapOptions } from "./bootstrap.ts";
+import { type BootstrapOptions, checkDraws } from "./bootstrap.ts";
 import { measuredScore, modelsOf } from "./compare.ts";
 import { type Evaluated, type EvaluatedRow, evaluationTable, type MeasuredScore } from "./evaluation.ts";
 import { answersFingerprint } from "./fingerprint.ts";
 import { makeFolder, writeEvaluation } from "./folder.ts";
-import { lossOnTexts } from "./forgetting.ts";
+import { checkedTexts, lossOnTexts } from "./forgetting.ts";
 import { openPredictions } from "./predictions.ts";
 import { type Answer, checkMeasure, type Measure, type Score } from "./score.ts";
 
@@ -70,8 +71,11 @@ export async function evaluate(
   scores: readonly Score[],
   options: EvaluateOptions = {},
 ): Promise<EvaluationReport> {
+  checkRows("evaluate", rows);
   const models = modelsOf("evaluate", model), list = [...rows];
   checkAsked(models, list, scores);
+  checkDraws(options);
+  const general = options.general === undefined ? undefined : checkedTexts(options.general);
   const asked = askedOf(list, [...models.values()][0], options);
   for (const score of scores) await score.check?.(asked);
   if (options.out !== undefined) await makeFolder(options.out);
@@ -88,9 +92,7 @@ export async function evaluate(
     confidence,
     measures: [
       ...sideBySide(measures, intervals),
-      ...options.general === undefined
-        ? []
-        : [await lossOnTexts(models, options.general, { ...options, ...intervals })],
+      ...general === undefined ? [] : [await lossOnTexts(models, general, { ...options, ...intervals })],
     ],
     answers: rowsOf(asked, answers, measures),
   };
@@ -104,7 +106,12 @@ export async function evaluate(
 
 function checkAsked(models: Map<string, Model>, rows: readonly Row[], scores: readonly Score[]): void {
   for (const name of models.keys()) {
-    if (/^[\p{L}\p{N}][\p{L}\p{N} _.+=-]*$/u.test(name) && !["answers", "scores"].includes(name)) continue;
+    if (
+      /^[\p{L}\p{N}][\p{L}\p{N} _.+=-]*$/u.test(name) && !["answers", "scores"].includes(name) &&
+      !(name in {})
+    ) {
+      continue; // what every object has is no name for the charts' library
+    }
     throw new UserError(
       `evaluate: ${
         JSON.stringify(name)
@@ -114,7 +121,14 @@ function checkAsked(models: Map<string, Model>, rows: readonly Row[], scores: re
   if (rows.length === 0) {
     throw new UserError("evaluate: the dataset has no rows, there is nothing to answer.");
   }
-  if (scores.length === 0) throw new UserError("evaluate needs at least one score, such as byRouge().");
+  rows.forEach((row, i) => checkRow(row, `evaluate: row ${i}`));
+  if (!Array.isArray(scores) || scores.length === 0) {
+    throw new UserError("evaluate needs at least one score, such as byRouge().");
+  }
+  const odd = scores.findIndex((score) => typeof score?.measure !== "function");
+  if (odd >= 0) {
+    throw new UserError(`evaluate: scores[${odd}] is no score: call what makes it, as in byRouge().`);
+  }
 }
 
 /** Questions and expected answers; the prediction is still to come. */

@@ -29,6 +29,9 @@ export async function writeEvaluation(folder: string, evaluated: Evaluated): Pro
 /** Makes a folder where there is none yet. */
 export async function makeFolder(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true }).catch((error) => {
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new UserError(`${path} is a file where a folder is expected.`);
+    }
     throw fileError(error, path, "write");
   });
 }

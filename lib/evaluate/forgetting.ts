@@ -1,4 +1,5 @@
 // What tuning costs elsewhere: the loss on texts that have nothing to do with what was trained.
+import { checkTexts } from "../arguments.ts";
 import type { Prompt } from "../data/prompt.ts";
 import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
@@ -55,7 +56,7 @@ export async function forgetting(
   texts: Iterable<string> = generalText,
   options: ForgettingOptions = {},
 ): Promise<ForgettingReport> {
-  const models = modelsOf("forgetting", model), names = [...models.keys()], list = [...texts];
+  const models = modelsOf("forgetting", model), names = [...models.keys()], list = checkedTexts(texts);
   const measured = { ...await lossOnTexts(models, list, options), texts: list.length };
   if (options.out !== undefined) {
     const { resamples = 1000, confidence = 0.95, out } = options;
@@ -78,10 +79,7 @@ export async function lossOnTexts(
   texts: Iterable<string>,
   options: ForgettingOptions,
 ): Promise<MeasuredScore> {
-  const list = [...texts];
-  const bad = list.findIndex((text) => typeof text !== "string" || text.trim() === "");
-  if (bad >= 0) throw new UserError(`General text ${bad} is empty or no text: leave it away.`);
-  if (list.length === 0) throw new UserError("forgetting needs at least one text, and got none.");
+  const list = checkedTexts(texts);
   const progress = progressLine({
     total: models.size * list.length,
     label: "general text",
@@ -104,6 +102,16 @@ export async function lossOnTexts(
     progress.finish();
   }
   return measuredScore([...models.keys()], measures, options);
+}
+
+/** The texts as a list, none of them empty. */
+export function checkedTexts(texts: Iterable<string>): string[] {
+  checkTexts("forgetting", "general texts", texts);
+  const list = [...texts];
+  const bad = list.findIndex((text) => typeof text !== "string" || text.trim() === "");
+  if (bad >= 0) throw new UserError(`General text ${bad} is empty or no text: leave it away.`);
+  if (list.length === 0) throw new UserError("forgetting needs at least one text, and got none.");
+  return list;
 }
 
 const wholeText: Prompt = { name: "text", question: () => "", answer: ({ text }) => text };
