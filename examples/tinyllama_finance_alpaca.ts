@@ -289,7 +289,8 @@ if (flags.control && gain > 0.1) {
 }
 
 if (embedded) {
-  const kinds = questionKinds.map((kind) => {
+  const asked = questionKinds.filter((kind) => test.toArray().some((row) => row.kind === kind));
+  const kinds = asked.map((kind) => {
     const of = (answers: string[]) => {
       const rows = test.toArray().map((row, i) => ({ row, answer: answers[i] })).filter(({ row }) =>
         row.kind === kind

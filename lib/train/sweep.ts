@@ -103,7 +103,9 @@ interface Run<S> {
  * await Deno.remove(out, { recursive: true });
  * ```
  */
-export async function sweep<S extends AnySettings>(options: SweepOptions<S>): Promise<SweepReport> {
+export async function sweep<S extends SweepSettings & { readonly model?: string }>(
+  options: SweepOptions<S>,
+): Promise<SweepReport> {
   const { models, out, common = {}, quiet, signal, title = "Sweep" } = options;
   const runs = planned(options), path = join(out, "results.jsonl");
   const folder = await openRunFolder(out), stop = new AbortController();
