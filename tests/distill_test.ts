@@ -5,6 +5,7 @@ import { splitThinking } from "../lib/distill/answer.ts";
 import { distill, type DistillOptions } from "../lib/distill/distill.ts";
 import { UserError } from "../lib/errors.ts";
 import { judge } from "../lib/distill/judge.ts";
+import { openAnswerFile } from "../lib/distill/kept.ts";
 import { fillTemplates } from "../lib/distill/templates.ts";
 import { delta, dripping, events, good, KEY, sse, streamed, withTeacher } from "./teacher.ts";
 
@@ -271,4 +272,17 @@ Deno.test("rows that are not there, a limit that would burst the budget, what ca
     () => fillTemplates([{ x: "{a}" }], { values: { a: "bc" as never } }),
     /\{a\} should be a list/,
   );
+});
+
+Deno.test("two runs with one file by mistake: every line stays whole", async () => {
+  const folder = await Deno.makeTempDir(), path = `${folder}/answers.jsonl`;
+  await Deno.writeTextFile(path, '{"key":"old","text":"x"}\n{"key":"torn","te');
+  {
+    await using one = await openAnswerFile(path);
+    await using two = await openAnswerFile(path);
+    for (let i = 0; i < 20; i++) [one, two][i % 2].add({ key: `${i}`, text: "y".repeat(7 * i) });
+  }
+  await using whole = await openAnswerFile(path);
+  assert.equal(whole.answers.size, 21);
+  await Deno.remove(folder, { recursive: true });
 });

@@ -97,6 +97,8 @@ Deno.test("labels that cannot be scored", async () => {
   const asked = (prompts: (string | number[])[], labels: (string | number[])[], options = {}) => () =>
     scoreLabels(model, prompts, labels, options);
   await refused("one label", asked([[1]], [[2]]), /at least two labels, not 1/);
+  await refused("empty", asked(["a"], ["", "b"]), /label "" is empty/);
+  await refused("twice", asked(["a"], ["b", "b"]), /label "b" is there twice/);
   await refused("no tokenizer", asked(["a"], ["b", "c"]), /no tokenizer/);
   await refused("both kinds", asked([[1]], ["b", "c"]), /Prompt 1 with the label "b": one is text/);
   await refused("an empty prompt", asked([[]], [[2], [3]]), /the prompt is empty/);

@@ -41,9 +41,7 @@ export async function openAnswerFile(path: string): Promise<AnswerFile> {
       else answers.set(answer.key, answer);
     }
   });
-  const file = await openFor(path);
-  await file.truncate(end);
-  await file.seek(0, Deno.SeekMode.End);
+  const file = await openFor(path, end);
   return {
     answers,
     add(answer) {
@@ -58,9 +56,12 @@ export async function openAnswerFile(path: string): Promise<AnswerFile> {
   };
 }
 
-async function openFor(path: string): Promise<Deno.FsFile> {
+/** Each line is appended, wherever the end then is: a second run with this file by mistake overwrites nothing. */
+async function openFor(path: string, end: number): Promise<Deno.FsFile> {
   try {
-    return await Deno.open(path, { write: true, create: true });
+    const file = await Deno.open(path, { append: true, create: true });
+    if ((await file.stat()).size > end) await Deno.truncate(path, end);
+    return file;
   } catch (error) {
     throw fileError(error, path, "write");
   }

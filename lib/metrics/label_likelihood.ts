@@ -5,6 +5,7 @@ import { gatherRows } from "../engine/ops/gather_rows.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { f32, i32, trace } from "../engine/trace.ts";
 import { UserError } from "../errors.ts";
+import { checkLabels } from "./classification.ts";
 import { norm } from "../models/decoder.ts";
 import { headName, type Model } from "../models/model.ts";
 import { typesOf } from "../models/parameters.ts";
@@ -45,7 +46,7 @@ const MOST_LOGITS = 4_000_000;
  *
  * @param prompts texts, or rows of token ids
  * @param labels texts, or rows of token ids for prompts of token ids
- * @throws {UserError} for fewer than two labels, a text without a tokenizer, or a prompt that leaves no room for a label
+ * @throws {UserError} for fewer than two labels, one that is empty or there twice, a text without a tokenizer, or a prompt that leaves no room for a label
  *
  * Source: log-likelihoods and tokens as in lm-evaluation-harness (prompt and label are tokenized as one text, white space at
  * the prompt's end belongs to the label; an encoder-decoder's label is a text of its own, without EOS); its acc takes the
@@ -71,6 +72,7 @@ export async function scoreLabels<const L extends string | readonly number[]>(
   checkTexts("scoreLabels", "prompts", prompts);
   checkTexts("scoreLabels", "labels", labels);
   const { batchSize = 8 } = options;
+  checkLabels(labels.filter((label) => typeof label === "string"));
   if (labels.length < 2) throw new UserError(`scoreLabels needs at least two labels, not ${labels.length}.`);
   if (!(Number.isInteger(batchSize) && batchSize > 0)) {
     throw new UserError(`batchSize is ${batchSize}; it must be a whole number of at least 1.`);
