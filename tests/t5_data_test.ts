@@ -171,6 +171,8 @@ Deno.test("a T5 from nothing: trained whole, saved, loaded, tuned and asked in t
     await Deno.readTextFile(join(folder, "generation_config.json")),
   );
   assert.equal(decoder_start_token_id, 0);
+  const saved = JSON.parse(await Deno.readTextFile(join(folder, "config.json")));
+  assert.equal(saved.initializer_factor, undefined); // a whole number there is more than Transformers takes
 
   const model = attachLoRA(loaded, { r: 4, targetModules: ["q", "v", "o"], quiet: true });
   await train(model, batches, { optimizer: adamW(model, { learningRate: 1e-2 }), epochs: 10, quiet: true });

@@ -120,7 +120,8 @@ export function t5Json(config: ModelConfig): Record<string, unknown> {
     relative_attention_max_distance: t5!.relativeAttentionMaxDistance,
     feed_forward_proj: projection,
     layer_norm_epsilon: c.rmsNormEps,
-    initializer_factor: c.initializerRange,
+    // Transformers wants a fraction, which JSON from here writes without its point where it is whole; 1 is its default.
+    initializer_factor: Number.isInteger(c.initializerRange) ? undefined : c.initializerRange,
     tie_word_embeddings: c.tieWordEmbeddings,
     decoder_start_token_id: t5!.decoderStartTokenId,
     eos_token_id: c.eosTokenIds.length === 1 ? c.eosTokenIds[0] : c.eosTokenIds,

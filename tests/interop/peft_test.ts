@@ -6,6 +6,7 @@ import { batchOf } from "../../lib/data/batch.ts";
 import { attachLoRA, countTrainable, type LoRAOptions } from "../../lib/lora.ts";
 import { loadModel } from "../../lib/models/load.ts";
 import type { Model } from "../../lib/models/model.ts";
+import { saveModel } from "../../lib/models/save.ts";
 import { loadAdapter, saveAdapter } from "../../lib/peft.ts";
 import { adamW } from "../../lib/train/adamw.ts";
 import { trainEpoch } from "../../lib/train/epoch.ts";
@@ -117,6 +118,19 @@ Deno.test("PEFT loads a checkpoint of a run as it is", async () => {
   await assertSame(model, name, answer);
   await Deno.remove(folder, { recursive: true });
 });
+
+for (const name of ["t5_gated_untied", "t5_tied"]) {
+  Deno.test(`transformers loads what saveModel wrote: ${name}`, async () => {
+    const folder = join(await Deno.makeTempDir(), "model"), { rows } = await readCases(name);
+    const model = await loadModel(baseFolder(name), { device: all[0] });
+    await saveModel(model, folder);
+    const answer = await python("logits", "--base", folder, "--rows", rowsFile(name));
+    for (const [i, row] of rows.entries()) {
+      assertClose((await rowLogits(model, row)).data, answer.logits.get(`logits.${i}`), 1e-4, `row ${i}`);
+    }
+    await Deno.remove(join(folder, ".."), { recursive: true });
+  });
+}
 
 const theirs: [string, string[]][] = [
   ["llama_rope3", ["--r", "5", "--alpha", "10"]],
