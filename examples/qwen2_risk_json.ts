@@ -243,6 +243,13 @@ console.log(`\n${markdownTable(table)}`);
 const gain = table.reduce((sum, row) => sum + row.tuned - row["always the same"], 0) / table.length;
 console.log(`right fields beyond always answering the same: ${(100 * gain).toFixed(1)} percent points`);
 
+if (own && !flags.teacher) {
+  // So small a model thinks better than it writes: the JSON's risk does not follow from the thinking's last word yet.
+  const conclusion = (text: string) => splitThinking(text).thinking.slice(-3);
+  const same = answers("tuned").filter((answer, i) => conclusion(answer) === conclusion(references[i]));
+  console.log(`the thinking of the tuned model ends with the right risk in ${same.length} of ${test.length}`);
+}
+
 if (flags.judge) {
   const texts = { base: answers("base"), tuned: answers("tuned") };
   console.log(markdownTable(await judged(questions, texts, asking("judge.jsonl"))));
