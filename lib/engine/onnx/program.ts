@@ -18,10 +18,6 @@ export interface CpuSettings {
   constants?: Readonly<Record<string, Tensor>>;
 }
 
-/** After so many runs onnxruntime gives back what its arena does not need at that moment: otherwise it only ever grows. */
-const runsPerShrinking = 64;
-const shrinking = { extra: { memory: { enable_memory_arena_shrinkage: "cpu:0" } } };
-
 const ortTypes: Record<DType, OrtTensor.Type> = { f32: "float32", f16: "float16", i32: "int32", u8: "uint8" };
 
 export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<CpuProgram> {
@@ -53,7 +49,6 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
     return made;
   };
 
-  let runs = 0;
   const run = async (inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> => {
     const feeds: Record<string, OrtTensor> = {};
     bindSizes(graph, inputs);
@@ -64,7 +59,7 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
       compute(from.map(({ id }) => inputs[nameOf.get(id)!].storage as TypedArray), scratch[i]);
       feeds[name] = wrap(dtype, scratch[i], shape);
     });
-    const results = await session.run(feeds, ++runs % runsPerShrinking === 0 ? shrinking : {});
+    const results = await session.run(feeds);
     return Object.fromEntries([...graph.outputs].map(([name, { dtype }]) => {
       const { data, dims } = results[`out ${name}`];
       return [name, { dtype, shape: dims, storage: data as TypedArray }];
