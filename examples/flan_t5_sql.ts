@@ -1,7 +1,7 @@
 // Recipe: FLAN-T5-large answers questions on finance, and writes SQL: LoRA on financial QA; on its own adapter text to SQL, and
 // then the second SQL set on the same adapter.
 //
-//   deno run -P=train examples/flan_t5_sql.ts                              an embedded small T5, two minutes, no network
+//   deno run -P=train examples/flan_t5_sql.ts                              an embedded small T5, some minutes, no network
 //   ... --full                                                             the recipe itself; model and rows from the Hub (-P=hub)
 //   ... --model <folder> --sql sql_create_context.jsonl --max-steps 60     any T5, and those of the three sets that are named
 //   ... --control                                                          answers shuffled among the rows: must gain nothing
