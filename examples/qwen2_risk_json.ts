@@ -87,7 +87,7 @@ const recipe = embedded
     maxLength: 320,
     batchSize: 16,
     accumulation: 1,
-    epochs: 2,
+    epochs: 3,
     learningRate: 3e-3,
     maxNewTokens: 160,
   }
@@ -244,7 +244,7 @@ const gain = table.reduce((sum, row) => sum + row.tuned - row["always the same"]
 console.log(`right fields beyond always answering the same: ${(100 * gain).toFixed(1)} percent points`);
 
 if (own && !flags.teacher) {
-  // So small a model thinks better than it writes: the JSON's risk does not follow from the thinking's last word yet.
+  // The JSON's risk is learnt last: what the thinking concludes comes earlier.
   const conclusion = (text: string) => splitThinking(text).thinking.slice(-3);
   const same = answers("tuned").filter((answer, i) => conclusion(answer) === conclusion(references[i]));
   console.log(`the thinking of the tuned model ends with the right risk in ${same.length} of ${test.length}`);
