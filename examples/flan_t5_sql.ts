@@ -123,6 +123,7 @@ const openers = [
   "There are these tables.",
 ];
 
+// The spelling of "folowing" is the recipe's own: what is trained with it must be asked with it.
 const textToSQL: Prompt = {
   name: "text to SQL",
   question({ question, context }) {
