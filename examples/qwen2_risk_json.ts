@@ -87,7 +87,7 @@ const recipe = embedded
     maxLength: 320,
     batchSize: 16,
     accumulation: 1,
-    epochs: 3,
+    epochs: 2,
     learningRate: 3e-3,
     maxNewTokens: 160,
   }
@@ -242,13 +242,6 @@ const table = fields.map((field) => ({
 console.log(`\n${markdownTable(table)}`);
 const gain = table.reduce((sum, row) => sum + row.tuned - row["always the same"], 0) / table.length;
 console.log(`right fields beyond always answering the same: ${(100 * gain).toFixed(1)} percent points`);
-
-if (own && !flags.teacher) {
-  // The JSON's risk is learnt last: what the thinking concludes comes earlier.
-  const conclusion = (text: string) => splitThinking(text).thinking.slice(-3);
-  const same = answers("tuned").filter((answer, i) => conclusion(answer) === conclusion(references[i]));
-  console.log(`the thinking of the tuned model ends with the right risk in ${same.length} of ${test.length}`);
-}
 
 if (flags.judge) {
   const texts = { base: answers("base"), tuned: answers("tuned") };

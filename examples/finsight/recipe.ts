@@ -28,7 +28,7 @@ export const recipe: EmbeddedModel = {
   },
   documents: shortText,
   seed: 11,
-  tokens: 2e6,
+  tokens: 4e6,
   charactersPerToken: 3,
   tokenizer: {
     special: { pad: "<|endoftext|>", bos: "<|im_start|>", eos: "<|im_end|>" },

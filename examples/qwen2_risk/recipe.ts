@@ -35,7 +35,7 @@ export const recipe: EmbeddedModel = {
   },
   documents: riskText,
   seed: 1,
-  tokens: 1.2e6,
+  tokens: 2.6e6,
   tokenizerCharacters: 1e5,
   charactersPerToken: 2.5,
   tokenizer: {

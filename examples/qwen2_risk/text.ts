@@ -61,19 +61,26 @@ function chatText(random: Random): string {
   }`.trimEnd();
 }
 
-const levelWords = ["High", "Medium", "Low"], toneWords = ["Positive", "Negative", "Neutral"];
+const record = {
+  debt: ["负债", levels],
+  cash: ["现金", levels],
+  growth: ["增速", levels],
+  outlook: ["前景", tones],
+} as const;
 
-/** A record of a firm in JSON, with other fields than those of fine-tuning. */
+/** A firm in a sentence, and as a record in JSON with other fields than those of fine-tuning. */
 function recordText(random: Random): string {
   const firm = drawFirm(random);
-  const fields = random.shuffle([
-    ["name", firm],
-    ["trade", firm.slice(2)],
-    ["debt", random.pick(levelWords)],
-    ["outlook", random.pick(toneWords)],
-    ["cash", random.pick(levelWords)],
-  ]).slice(0, random.int(2, 5));
-  return `${firm}的资料：<record>\n${JSON.stringify(Object.fromEntries(fields))}\n</record>`;
+  const told = random.shuffle(Object.entries(record)).slice(0, random.int(1, 4)).map(
+    ([field, [name, values]]) => {
+      const [english, chinese] = random.pick(Object.entries(values));
+      return { field, english, said: `${name}${chinese}` };
+    },
+  );
+  const fields = random.shuffle([["name", firm], ...told.map(({ field, english }) => [field, english])]);
+  return `${firm}${told.map(({ said }) => said).join("，")}。<record>\n${
+    JSON.stringify(Object.fromEntries(fields))
+  }\n</record>`;
 }
 
 const words: [string, string][] = [
@@ -101,10 +108,10 @@ function wordText(random: Random): string {
 
 /** The kinds of document and how often each comes, out of 100. */
 export const documentKinds: readonly { share: number; write(random: Random): string }[] = [
-  { share: 30, write: ruleText },
+  { share: 25, write: ruleText },
   { share: 30, write: newsText },
   { share: 25, write: chatText },
-  { share: 10, write: recordText },
+  { share: 15, write: recordText },
   { share: 5, write: wordText },
 ];
 
