@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "@std/path";
 import { openDevice } from "../lib/engine/open.ts";
 import { loadModel } from "../lib/models/load.ts";
-import { saveModel } from "../lib/models/save.ts";
+import { saveModel } from "../lib/models/save_model.ts";
 import { loadAdapter } from "../lib/peft.ts";
 import { referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";
@@ -127,7 +127,7 @@ Deno.test("config.json: impossible sizes", async () => {
     [{ hidden_size: -64 }, /hidden_size must be a whole number from 1/],
     [{ hidden_size: 1e12 }, /hidden_size must be a whole number from 1/],
     [{ hidden_size: "64" }, /hidden_size must be a whole number from 1/],
-    [{ hidden_size: 62 }, /hidden_size 62 is not a multiple of num_attention_heads 4/],
+    [{ hidden_size: 62, head_dim: null }, /hidden_size 62 is not a multiple of num_attention_heads 4/],
     [{ num_hidden_layers: 1e9 }, /num_hidden_layers must be/],
     [{ num_hidden_layers: 3 }, /lack model\.layers\.2/],
     [{ num_hidden_layers: 1 }, /hold model\.layers\.1.*which a model of this config\.json has not/],

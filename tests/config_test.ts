@@ -143,6 +143,16 @@ Deno.test("LoRA's matrices have PEFT's names and shapes", () => {
 const userError = (pattern: RegExp) => (error: unknown) =>
   error instanceof UserError && pattern.test(error.message) && !error.message.includes("\n");
 
+Deno.test("heads of a width of their own need not divide the hidden size", () => {
+  const { headDim, hiddenSize } = parseConfig({
+    ...published.tinyllama,
+    hidden_size: 2016,
+    head_dim: 64,
+    num_attention_heads: 40,
+  });
+  assert.deepEqual([hiddenSize, headDim], [2016, 64]);
+});
+
 Deno.test("what is impossible or unsupported is refused by name", () => {
   const cases: [Record<string, unknown>, RegExp][] = [
     [{ model_type: "gpt2" }, /model_type "gpt2" is not supported/],

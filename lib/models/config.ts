@@ -86,7 +86,7 @@ export function parseConfig(json: unknown, where = "config.json"): ModelConfig {
   const hiddenSize = field.size("hidden_size", 1 << 17);
   const numAttentionHeads = field.size("num_attention_heads", 1024);
   const numKeyValueHeads = field.size("num_key_value_heads", 1024, numAttentionHeads);
-  checkHeads(hiddenSize, numAttentionHeads, numKeyValueHeads, where);
+  checkHeads(all.head_dim == null ? hiddenSize : undefined, numAttentionHeads, numKeyValueHeads, where);
   const headDim = field.size("head_dim", 1024, hiddenSize / numAttentionHeads);
   if (headDim % 2 !== 0) {
     throw new UserError(`${where}: a head's width must be even for rotary positions, not ${headDim}.`);
@@ -152,8 +152,14 @@ function slidingWindow(modelType: ModelType, json: Json, where: string): number 
   return fieldReader(json, where).size("sliding_window", 2 ** 31);
 }
 
-function checkHeads(hiddenSize: number, heads: number, keyValueHeads: number, where: string): void {
-  if (hiddenSize % heads !== 0) {
+/** `hiddenSize` is what the heads divide among themselves, where the file does not say how wide each is. */
+function checkHeads(
+  hiddenSize: number | undefined,
+  heads: number,
+  keyValueHeads: number,
+  where: string,
+): void {
+  if (hiddenSize !== undefined && hiddenSize % heads !== 0) {
     throw new UserError(
       `${where}: hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}.`,
     );
