@@ -104,7 +104,7 @@ export { judge, type Judged, type Judgement, type JudgeOptions } from "./lib/dis
 export { fillTemplates, type TemplateOptions } from "./lib/distill/templates.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
 export type { HubDatasetOptions } from "./lib/hub/dataset.ts";
-export { loadEncoding, loadTokenizer, type Tokenizer } from "./lib/text/tokenizer.ts";
+export { loadEncoding, loadTokenizer, type Tokenizer, type TokenizerSource } from "./lib/text/tokenizer.ts";
 export type { EncodingName } from "./lib/text/tiktoken.ts";
 export type { ChatOptions, MarkedChat, Message, ToolCall } from "./lib/text/chat_template.ts";
 export type { Device, Program } from "./lib/engine/device.ts";

@@ -10,14 +10,16 @@ export interface TokenizerFiles {
   config: JsonObject;
 }
 
-interface Piece {
+/** One token. */
+export interface Piece {
   text: string;
   score: number;
   /** 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
   type: number;
 }
 
-interface Model {
+/** What a SentencePiece model says. */
+export interface PieceModel {
   pieces: Piece[];
   unigram: boolean;
   byteFallback: boolean;
@@ -36,7 +38,11 @@ interface Model {
  * Gemma's) gets its BOS, and a Unigram model without one (T5's) its EOS.
  */
 export function readSentencePiece(bytes: Uint8Array, config: JsonObject, path: string): TokenizerFiles {
-  const model = readModel(bytes, path);
+  return sentencePieceFiles(readModel(bytes, path), config);
+}
+
+/** A model in the form of tokenizer.json. */
+export function sentencePieceFiles(model: PieceModel, config: JsonObject): TokenizerFiles {
   const { pieces, unigram } = model;
   const name = (id: number) => pieces[id]?.text;
   const special = {
@@ -87,13 +93,13 @@ export function readSentencePiece(bytes: Uint8Array, config: JsonObject, path: s
   };
 }
 
-function unigramModel({ pieces, unkId, byteFallback }: Model): JsonObject {
+function unigramModel({ pieces, unkId, byteFallback }: PieceModel): JsonObject {
   const vocab = pieces.map(({ text, score }) => [text, score]);
   return { type: "Unigram", vocab, unk_id: unkId, byte_fallback: byteFallback };
 }
 
 // SentencePiece merges the pair whose piece has the highest score; Rust's library takes the first merge of its list.
-function bpeModel({ pieces, byteFallback }: Model, unk: string | undefined): JsonObject {
+function bpeModel({ pieces, byteFallback }: PieceModel, unk: string | undefined): JsonObject {
   const vocab = Object.fromEntries(pieces.map(({ text }, id) => [text, id]));
   const usable = new Map(
     pieces.flatMap(({ text, type }, id) => type === 1 || type === 4 ? [[text, id]] : []),
@@ -116,7 +122,7 @@ export function splitsOf(token: string, ids: ReadonlyMap<string, number>): [stri
 }
 
 // The space in front comes even before spaces; Metaspace would spare those.
-function normalizer({ charsmap, removeSpaces, dummyPrefix }: Model): JsonObject {
+function normalizer({ charsmap, removeSpaces, dummyPrefix }: PieceModel): JsonObject {
   const normalizers = [
     ...charsmap.length > 0
       ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap).toString("base64") }]
@@ -153,9 +159,9 @@ function postProcessor(
   return { type: "TemplateProcessing", single, pair: single, special_tokens };
 }
 
-function readModel(bytes: Uint8Array, path: string): Model {
+function readModel(bytes: Uint8Array, path: string): PieceModel {
   const pieces: Piece[] = [];
-  const model: Model = {
+  const model: PieceModel = {
     pieces,
     unigram: true,
     byteFallback: false,

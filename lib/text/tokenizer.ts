@@ -59,11 +59,22 @@ export interface Tokenizer {
   tokenBytes?(id: number): Uint8Array | undefined;
   /** A hash of all that decides about ids: the name under which tokens may be kept. Without it they cannot be cached. */
   fingerprint?(): string;
+  /** What it was made from, for writing it again: do not change it. */
+  files?(): TokenizerSource;
+}
+
+/** A tokenizer's files as they were read. */
+export interface TokenizerSource {
+  /** tokenizer.json, or what an older file says in its form. */
+  json: Readonly<Record<string, unknown>>;
+  /** tokenizer_config.json, with the special tokens of special_tokens_map.json and the chat template wherever they were. */
+  config: Readonly<Record<string, unknown>>;
 }
 
 /** The special tokens' names in tokenizer_config.json and special_tokens_map.json. */
 const SPECIAL = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
-type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
+/** Their texts. */
+export type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
 
 /**
  * Loads the tokenizer of a Hugging Face model folder: tokenizer.json with tokenizer_config.json, special_tokens_map.json,
@@ -114,31 +125,55 @@ export async function loadEncoding(name: EncodingName): Promise<Tokenizer> {
   return await tokenizerOf({ ...await encodingFiles(name), path: name }, name);
 }
 
-async function tokenizerOf(
+/** What a folder's other files say of a tokenizer. */
+export interface TokenizerFacts {
+  special: SpecialTokens;
+  /** Ends of a text besides the tokenizer's own. */
+  endIds: number[];
+  decoderStartTokenId?: number;
+  chatTemplate?: string;
+}
+
+async function tokenizerOf(files: TokenizerFiles & { path: string }, folder: string): Promise<Tokenizer> {
+  const map = await readOptionalJson(join(folder, "special_tokens_map.json")) ?? {};
+  return await tokenizerFrom(files, folder, {
+    special: specialTokens(files.config, map),
+    endIds: await endIds(folder),
+    decoderStartTokenId: await decoderStart(folder),
+    chatTemplate: await findChatTemplate(folder, files.config),
+  });
+}
+
+/** A tokenizer from what is known of it; `source` is what errors call the whole. */
+export async function tokenizerFrom(
   { json: raw, config, path }: TokenizerFiles & { path: string },
-  folder: string,
+  source: string,
+  { special, endIds, decoderStartTokenId, chatTemplate }: TokenizerFacts,
 ): Promise<Tokenizer> {
   const json = prepareTokenizerJson(raw, config, path);
   const ids = tokenIds(json);
-  const special = specialTokens(
-    config,
-    await readOptionalJson(join(folder, "special_tokens_map.json")) ?? {},
-  );
-  const named = specialIds(special, ids, folder);
-  const eosIds = await endIds(folder, named.eosId);
-  const chatTemplate = await findChatTemplate(folder, config);
-  const chat = chatTemplate === undefined ? undefined : await chatRenderer(chatTemplate, special, folder);
+  const named = specialIds(special, ids, source);
+  const eosIds = [...new Set([...(named.eosId === undefined ? [] : [named.eosId]), ...endIds])];
+  const chat = chatTemplate === undefined ? undefined : await chatRenderer(chatTemplate, special, source);
   return {
     ...await codec(json, config, path, { ...named, eosId: named.eosId ?? eosIds[0] }),
     vocabSize: [...ids.values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
     eosIds,
-    decoderStartTokenId: await decoderStart(folder),
+    decoderStartTokenId,
     chatTemplate,
     fingerprint: () => createHash("sha256").update(JSON.stringify([json, config])).digest("hex"),
+    files: () => ({
+      json: raw,
+      config: {
+        ...config,
+        ...special,
+        ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+      },
+    }),
     applyChatTemplate(messages, options = {}): string {
       if (!chat) {
         throw new UserError(
-          `${folder} has no chat template (chat_template.jinja, or "chat_template" in tokenizer_config.json): choose another prompt.`,
+          `${source} has no chat template (chat_template.jinja, or "chat_template" in tokenizer_config.json): choose another prompt.`,
         );
       }
       return chat.render(messages, options);
@@ -280,18 +315,15 @@ async function decoderStart(folder: string): Promise<number | undefined> {
 }
 
 // generation_config.json, or config.json for older models, may name more or other ends than the tokenizer.
-async function endIds(folder: string, eosId: number | undefined): Promise<number[]> {
-  const ends = new Set(eosId === undefined ? [] : [eosId]);
+async function endIds(folder: string): Promise<number[]> {
   for (const file of ["generation_config.json", "config.json"]) {
     const value = (await readOptionalJson(join(folder, file)))?.eos_token_id;
     if (value === undefined || value === null) continue;
-    for (const id of Array.isArray(value) ? value : [value]) {
-      if (!Number.isInteger(id) || id < 0) {
-        throw new UserError(`${join(folder, file)}: "eos_token_id" should be a token id or a list of them.`);
-      }
-      ends.add(id);
+    const ids: unknown[] = [value].flat();
+    if (!ids.every((id) => Number.isInteger(id) && Number(id) >= 0)) {
+      throw new UserError(`${join(folder, file)}: "eos_token_id" should be a token id or a list of them.`);
     }
-    break;
+    return ids as number[];
   }
-  return [...ends];
+  return [];
 }
