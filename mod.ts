@@ -150,7 +150,7 @@ export type { GenerationConfig } from "./lib/models/generation_config.ts";
 export { freeModel, removeAdapter } from "./lib/models/free.ts";
 export { initModel, type InitOptions } from "./lib/models/init.ts";
 export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
-export { saveModel, type SaveModelOptions } from "./lib/models/save.ts";
+export { saveModel, type SaveModelOptions } from "./lib/models/save_model.ts";
 export {
   type BatchChoice,
   chooseBatchSize,
@@ -170,6 +170,8 @@ export type {
   NF4Weight,
   Weight,
 } from "./lib/models/model.ts";
+export { mergeAdapter, type MergedModel, type MergeOptions } from "./lib/merge/merge.ts";
+export type { LogitDifference } from "./lib/merge/difference.ts";
 export { dequantizeNF4, type NF4Data, quantizeNF4, type QuantizeOptions } from "./lib/quantize/quantize.ts";
 export {
   attachLoRA,

@@ -45,7 +45,7 @@ async function pretrain(
   const model = await initModel(parseConfig(recipe.config), { seed: recipe.seed, tokenizer });
   recipe.begin?.(model);
   await train(model, recipe, tokens, maxSteps);
-  await saveModel(model, out, { dtype: "float16", overwrite: true });
+  await saveModel(model, out, { dtype: "f16", overwrite: true });
   await writeFiles(out, files);
 }
 

@@ -8,7 +8,7 @@ import { parseConfig } from "../lib/models/config.ts";
 import { initModel } from "../lib/models/init.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { activeAdapter, type Model } from "../lib/models/model.ts";
-import { saveModel } from "../lib/models/save.ts";
+import { saveModel } from "../lib/models/save_model.ts";
 import { loadAdapter } from "../lib/peft.ts";
 import { logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "@std/path";
 import { generate } from "../lib/generate/generate.ts";
 import { loadModel } from "../lib/models/load.ts";
-import { saveModel } from "../lib/models/save.ts";
+import { saveModel } from "../lib/models/save_model.ts";
 import { devices } from "./devices.ts";
 import { referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";

@@ -11,7 +11,7 @@ import { attachLoRA } from "../lib/lora.ts";
 import { parseConfig } from "../lib/models/config.ts";
 import { initModel } from "../lib/models/init.ts";
 import { loadModel } from "../lib/models/load.ts";
-import { saveModel } from "../lib/models/save.ts";
+import { saveModel } from "../lib/models/save_model.ts";
 import { loadTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
 import { adamW } from "../lib/train/adamw.ts";
 import { evaluateLoss, trainEpoch } from "../lib/train/epoch.ts";

@@ -8,6 +8,7 @@ import { loraScale, symbolicLayer, tensorsUnder, typesOf } from "../models/param
 import { weightValues } from "../quantize/model.ts";
 import { compiled, signature } from "../train/programs.ts";
 import { adaptedModules, prefix } from "./shapes.ts";
+import { addUpdate, squaredLength } from "./update.ts";
 
 /** |W + scale B A| and |W|^2, row by row, of every adapted module. */
 export async function rowLengths(
@@ -26,23 +27,13 @@ export async function rowLengths(
     for (let i = 0; i < rows; i++) {
       row.set(data.subarray(i * columns, (i + 1) * columns));
       own[i] = squaredLength(row);
-      for (let k = 0; k < r; k++) {
-        const factor = scale * b[i * r + k];
-        if (factor === 0) continue;
-        for (let j = 0; j < columns; j++) row[j] += factor * a[k * columns + j];
-      }
+      addUpdate(row, i, { a, b, scale });
       lengths[i] = Math.sqrt(squaredLength(row));
     }
     magnitudes.set(`${prefix}${module}.lora_magnitude_vector`, lengths);
     squares.set(`${prefix}${module}.dora_squares`, own);
   }
   return { magnitudes, squares };
-}
-
-function squaredLength(row: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += row[i] * row[i];
-  return sum;
 }
 
 /**

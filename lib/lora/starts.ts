@@ -9,6 +9,7 @@ import { loraScale } from "../models/parameters.ts";
 import { quantizeWeight, weightValues } from "../quantize/model.ts";
 import { adaptedModules, prefix } from "./shapes.ts";
 import { largestSingular } from "./svd.ts";
+import { addUpdate } from "./update.ts";
 
 /** Whether the adapter fits only a base of its own. */
 export const changesBase = ({ initLoraWeights: start }: LoRAConfig): boolean =>
@@ -135,14 +136,10 @@ function lowRank(matrix: Matrix, r: number, share: number): { a: Float32Array; b
 
 /** matrix - scale * b a */
 function without({ data, rows, columns }: Matrix, a: Float32Array, b: Float32Array, scale: number) {
-  const r = a.length / columns;
   const row = new Float64Array(columns), rest = new Float32Array(data.length);
   for (let i = 0; i < rows; i++) {
     row.set(data.subarray(i * columns, (i + 1) * columns));
-    for (let k = 0; k < r; k++) {
-      const factor = scale * b[i * r + k];
-      for (let j = 0; j < columns; j++) row[j] -= factor * a[k * columns + j];
-    }
+    addUpdate(row, i, { a, b, scale: -scale });
     rest.set(row, i * columns);
   }
   return rest;

@@ -11,7 +11,7 @@ import {
   writeSafetensors,
 } from "../formats/safetensors.ts";
 import { activeAdapter, type Model, trainableParameters } from "../models/model.ts";
-import { saveModel } from "../models/save.ts";
+import { writeModelFiles } from "../models/save_model.ts";
 import { saveAdapter } from "../peft.ts";
 import { readOptionalJson } from "../text/files.ts";
 import type { Optimizer } from "./adamw.ts";
@@ -76,7 +76,7 @@ export async function saveCheckpoint(
   await writeFolder(folder, async (temporary) => {
     await checkFinite(model, optimizer.steps);
     if (activeAdapter(model)) await saveAdapter(model, temporary);
-    else await saveModel(model, temporary);
+    else await writeModelFiles(model, temporary);
     await writeSafetensors(join(temporary, MOMENTS), momentData(optimizer));
     await writeFileAtomic(join(temporary, STATE), stateText(whole));
   });

@@ -6,7 +6,7 @@ import { batchOf } from "../../lib/data/batch.ts";
 import { attachLoRA, countTrainable, type LoRAOptions } from "../../lib/lora.ts";
 import { loadModel } from "../../lib/models/load.ts";
 import type { Model } from "../../lib/models/model.ts";
-import { saveModel } from "../../lib/models/save.ts";
+import { saveModel } from "../../lib/models/save_model.ts";
 import { loadAdapter, saveAdapter } from "../../lib/peft.ts";
 import { adamW } from "../../lib/train/adamw.ts";
 import { trainEpoch } from "../../lib/train/epoch.ts";
