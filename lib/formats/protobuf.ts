@@ -28,9 +28,13 @@ function varint(value: number): Bytes {
 export const integerField = (field: number, value: number): Bytes =>
   joinBytes(varint(field << 3), varint(value));
 
+/** What stands before the bytes of such a field, for a body that follows in pieces. */
+export const messageHeader = (field: number, length: number): Bytes =>
+  joinBytes(varint(field << 3 | 2), varint(length));
+
 /** A bytes field, or an embedded message. */
 export const messageField = (field: number, body: Uint8Array): Bytes =>
-  joinBytes(varint(field << 3 | 2), varint(body.length), body);
+  joinBytes(messageHeader(field, body.length), body);
 
 /** A string field. */
 export const stringField = (field: number, value: string): Bytes =>

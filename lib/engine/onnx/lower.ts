@@ -34,18 +34,25 @@ export interface LoweredGraph {
 type Bytes = Uint8Array<ArrayBuffer>;
 type ConstantType = "f32" | "i32" | "i64" | "u32";
 
-/** Initializers are written once for equal content; names are unique over the graph and its loop bodies. */
+/** Initializers are written once for equal content; names are unique over all graphs of the model and their bodies. */
 interface Shared {
   counter: number;
   readonly initializers: Map<string, { name: string; bytes: Bytes }>;
   readonly hostInputs: Map<string, HostInput>;
   readonly external: { path: string; data: Uint8Array; proto: Bytes }[];
+  readonly read: Set<string>;
+}
+
+/** What lowerings see of the graph that their op is in. */
+interface Surroundings {
   readonly constants: ReadonlyMap<number, TypedArray>;
   readonly used: ReadonlySet<number>;
   readonly graph: readonly Node[];
+  /** By their names in the model. */
   readonly inputs: readonly (readonly [string, Value])[];
-  readonly read: Set<string>;
 }
+
+type Bodies = Map<OnnxBody, Bytes[]>;
 
 const arrays = { f32: Float32Array, i32: Int32Array, i64: BigInt64Array, u32: Uint32Array };
 
@@ -68,7 +75,7 @@ function constant(shared: Shared, dtype: ConstantType, value: number | readonly 
 function attributeProto(
   value: OnnxAttribute,
   shared: Shared,
-  bodies: Map<OnnxBody, Bytes[]>,
+  bodies: Bodies,
 ): ProtoAttribute {
   if (typeof value !== "object" || !("context" in value)) {
     return typeof value === "string" && value in elementType
@@ -87,7 +94,7 @@ function attributeProto(
   };
 }
 
-function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[]>): OnnxContext {
+function makeContext(shared: Shared, around: Surroundings, sink: Bytes[], bodies: Bodies): OnnxContext {
   const i64 = (value: number | readonly number[]) => constant(shared, "i64", value);
   const nodes = (
     type: string,
@@ -110,16 +117,16 @@ function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[
     i64,
     size(dim) {
       if (typeof dim === "number") return i64([dim]);
-      const [name, { shape }] = shared.inputs.find(([, { shape }]) => shape.includes(dim))!;
+      const [name, { shape }] = around.inputs.find(([, { shape }]) => shape.includes(dim))!;
       const axis = shape.indexOf(dim);
       return nodes("Shape", [name], 1, { start: axis, end: axis + 1 })[0];
     },
     i32: (value) => constant(shared, "i32", value),
     u32: (value) => constant(shared, "u32", value),
     fresh: (hint) => `${hint}_${shared.counter++}`,
-    used: (value) => shared.used.has(value.id),
-    graph: shared.graph,
-    constant: ({ id }) => shared.constants.get(id),
+    used: (value) => around.used.has(value.id),
+    graph: around.graph,
+    constant: ({ id }) => around.constants.get(id),
     initializer(hint, dtype, shape, data) {
       const path = `${hint}_${shared.counter++}`;
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -132,7 +139,7 @@ function makeContext(shared: Shared, sink: Bytes[], bodies: Map<OnnxBody, Bytes[
     },
     body() {
       const inner: Bytes[] = [];
-      const body = { context: makeContext(shared, inner, bodies), inputs: [], outputs: [] };
+      const body = { context: makeContext(shared, around, inner, bodies), inputs: [], outputs: [] };
       bodies.set(body, inner);
       return body;
     },
@@ -154,54 +161,93 @@ function usedValues(graph: Graph): Set<number> {
   return used;
 }
 
-/** Lowers a graph to the bytes of an ONNX model. `constants` are inputs, by name, whose content lowerings may build in. */
-export function lowerToOnnx(graph: Graph, constants: Readonly<Record<string, Tensor>> = {}): LoweredGraph {
-  const used = usedValues(graph);
-  const live = graph.nodes.filter(({ outputs }) => outputs.some(({ id }) => used.has(id)));
+/** Lowerings that take the place of the ops' own. */
+export type Lowerings = ReadonlyMap<Node["op"], Node["op"]["onnx"]>;
+
+export interface AddOptions {
+  /** What the graph's inputs are called in the model, where not by their own names. */
+  readonly names?: Readonly<Record<string, string>>;
+  /** Inputs, by name, whose content lowerings may build in. */
+  readonly constants?: Readonly<Record<string, Tensor>>;
+  readonly lowerings?: Lowerings;
+  /** A loop's or a branch's body that the nodes go into. */
+  readonly body?: OnnxBody;
+}
+
+/** A model in the making, of any number of graphs and of nodes between them. */
+export interface OnnxDraft {
+  /** For nodes of one's own. */
+  readonly context: OnnxContext;
+  /** What has been added so far. */
+  readonly nodes: readonly Bytes[];
+  readonly shared: Readonly<Shared>;
+  /** Adds a graph's nodes; returns its outputs' names in the model. */
+  add(graph: Graph, options?: AddOptions): Map<string, string>;
+  /** Gives a value a name of its own, as an output of the model. */
+  output(value: string, name: string): void;
+}
+
+export function openDraft(): OnnxDraft {
   const shared: Shared = {
     counter: 0,
     initializers: new Map(),
     hostInputs: new Map(),
     external: [],
-    constants: new Map(
-      Object.entries(constants).map((
-        [name, { storage }],
-      ) => [graph.inputs.get(name)!.id, storage as TypedArray]),
-    ),
-    used,
-    graph: live,
-    inputs: [...graph.inputs],
     read: new Set(),
   };
-  const sink: Bytes[] = [];
-  const context = makeContext(shared, sink, new Map());
-  const nameOf = new Map<number, string>();
-  for (const [name, value] of graph.inputs) nameOf.set(value.id, name);
-  for (const node of live) {
-    const names = node.op.onnx(context, node.inputs.map(({ id }) => nameOf.get(id) ?? ""), node);
-    node.outputs.forEach(({ id }, i) => names[i] !== undefined && nameOf.set(id, names[i]!));
-  }
+  const sink: Bytes[] = [], bodies: Bodies = new Map();
+  const nowhere: Surroundings = { constants: new Map(), used: new Set(), graph: [], inputs: [] };
+  return {
+    context: makeContext(shared, nowhere, sink, bodies),
+    nodes: sink,
+    shared,
+    add(graph, { names = {}, constants = {}, lowerings, body } = {}) {
+      const used = usedValues(graph);
+      const live = graph.nodes.filter(({ outputs }) => outputs.some(({ id }) => used.has(id)));
+      const contents = Object.entries(constants).map(([name, { storage }]): [number, TypedArray] => [
+        graph.inputs.get(name)!.id,
+        storage as TypedArray,
+      ]);
+      const inputs = [...graph.inputs].map(([name, value]) => [names[name] ?? name, value] as const);
+      const around = { constants: new Map(contents), used, graph: live, inputs };
+      const context = makeContext(shared, around, body ? bodies.get(body)! : sink, bodies);
+      const nameOf = new Map(inputs.map(([name, { id }]) => [id, name]));
+      for (const node of live) {
+        const lower = lowerings?.get(node.op) ?? node.op.onnx;
+        const results = lower(context, node.inputs.map(({ id }) => nameOf.get(id) ?? ""), node);
+        node.outputs.forEach(({ id }, i) => results[i] !== undefined && nameOf.set(id, results[i]!));
+      }
+      return new Map([...graph.outputs].map(([name, { id }]) => [name, nameOf.get(id)!]));
+    },
+    output(value, name) {
+      shared.read.add(value);
+      sink.push(nodeProto({ type: "Identity", inputs: [value], outputs: [name], attributes: {} }));
+    },
+  };
+}
+
+/** Lowers a graph to the bytes of an ONNX model. `constants` are inputs, by name, whose content lowerings may build in. */
+export function lowerToOnnx(graph: Graph, constants: Readonly<Record<string, Tensor>> = {}): LoweredGraph {
+  const draft = openDraft(), { shared } = draft;
+  const values = draft.add(graph, { constants });
   // Outputs get their own names through Identity, since one value may be two outputs, or an input.
-  const outputs = [...graph.outputs].map(([name, { id, dtype, shape }]) => {
-    shared.read.add(nameOf.get(id)!);
-    sink.push(
-      nodeProto({ type: "Identity", inputs: [nameOf.get(id)!], outputs: [`out ${name}`], attributes: {} }),
-    );
+  const outputs = [...graph.outputs].map(([name, { dtype, shape }]) => {
+    draft.output(values.get(name)!, `out ${name}`);
     return { name: `out ${name}`, dtype, shape };
   });
   const inputs = [...graph.inputs].filter(([name]) => shared.read.has(name))
     .map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  const hostInputs = [...shared.hostInputs.values()];
   const proto = graphProto({
     name: "fintune",
-    nodes: sink,
+    nodes: [...draft.nodes],
     initializers: [
       ...[...shared.initializers.values()].map(({ bytes }) => bytes),
       ...shared.external.map(({ proto }) => proto),
     ],
-    inputs: [...inputs, ...shared.hostInputs.values()],
+    inputs: [...inputs, ...hostInputs],
     outputs,
   });
-  const hostInputs = [...shared.hostInputs.values()];
   return {
     model: modelProto(proto),
     hostInputs,

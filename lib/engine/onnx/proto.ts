@@ -92,27 +92,28 @@ export function tensorProto(
   ]);
 }
 
-/** TensorProto whose data lies in the external file `name`, from its beginning. */
+/** TensorProto whose data lies in an external file: by default in one of its own name, from its beginning. */
 export function externalTensorProto(
   name: string,
   dtype: OnnxDType,
   shape: readonly number[],
   bytes: number,
+  place: { location: string; offset: number } = { location: name, offset: 0 },
 ): Bytes {
   const entry = (key: string, value: string) => message(13, join([string(1, key), string(2, value)]));
   return join([
     ...shape.map((size) => integer(1, size)),
     integer(2, elementType[dtype]),
     string(8, name),
-    entry("location", name),
-    entry("offset", "0"),
+    entry("location", place.location),
+    entry("offset", String(place.offset)),
     entry("length", String(bytes)),
     integer(14, 1),
   ]);
 }
 
 /** ValueInfoProto; without a shape only the element type is stated. */
-function valueProto({ name, dtype, shape, sequence }: OnnxBodyValue): Bytes {
+export function valueProto({ name, dtype, shape, sequence }: OnnxBodyValue): Bytes {
   const dimension = (size: Dim | undefined) =>
     message(
       1,
@@ -147,15 +148,12 @@ export function graphProto(
   ]);
 }
 
-/** ModelProto for ONNX opset 21 and Microsoft's own operators. */
-export function modelProto(graph: Bytes): Bytes {
+/** A ModelProto's fields beside the graph: ONNX opset 21 and Microsoft's own operators. */
+export function modelFields(): Bytes {
   const opset = (domain: string, version: number) =>
     message(8, join([string(1, domain), integer(2, version)]));
-  return join([
-    integer(1, 10),
-    string(2, "fintune"),
-    message(7, graph),
-    opset("", 21),
-    opset("com.microsoft", 1),
-  ]);
+  return join([integer(1, 10), string(2, "fintune"), opset("", 21), opset("com.microsoft", 1)]);
 }
+
+/** ModelProto */
+export const modelProto = (graph: Bytes): Bytes => join([modelFields(), message(7, graph)]);

@@ -1,0 +1,119 @@
+// Attention as ONNX files have it: texts of a batch filled up to one length, keys and values of what was read before as inputs
+// and outputs. Standard operators only, which every runtime has; onnxruntime fuses them. These two ops exist for files alone.
+import { apply, type OpDefinition, type Value } from "../engine/graph.ts";
+import { expectDim, expectType } from "../engine/shape.ts";
+import type { OnnxContext } from "../engine/onnx/context.ts";
+
+/** The name of the batch's size, which every cache begins with. */
+export const BATCH = "batch_size";
+
+const onlyInFiles = (): never => {
+  throw new Error("This op is only lowered to ONNX files.");
+};
+
+/** x [tokens, heads * D] -> [batch, heads, tokens of a text, D] */
+export function splitHeads(
+  { node, i64 }: OnnxContext,
+  x: string,
+  batch: string,
+  heads: number,
+  size: number,
+): string {
+  const shape = node("Concat", [batch, i64([-1, heads, size])], { axis: 0 });
+  return node("Transpose", [node("Reshape", [x, shape])], { perm: { ints: [0, 2, 1, 3] } });
+}
+
+const splitOp: OpDefinition<{ heads: number }> = {
+  name: "splitHeads",
+  infer([x, mask], { heads }) {
+    const [, width] = expectType("splitHeads", "x", x, "f32", 2);
+    const shape = expectType("splitHeads", "mask", mask, "f32", 5);
+    return [{ dtype: "f32", shape: [shape[0], heads, shape[4], (width as number) / heads] }];
+  },
+  gradient: "none",
+  onnx(context, [x], { inputs, attributes }) {
+    const heads = attributes.heads as number, size = (inputs[0].shape[1] as number) / heads;
+    return [splitHeads(context, x, context.size(inputs[1].shape[0]), heads, size)];
+  },
+  webgpu: onlyInFiles,
+  samples: [],
+};
+
+/** Keys or values [tokens, heads * D] as [batch, heads, keys, D]; the sizes are those of the mask that they are seen under. */
+export const splitKeys = (x: Value, mask: Value, heads: number): Value =>
+  apply(splitOp, [x, mask], { heads })[0];
+
+const appendOp: OpDefinition<{ total: string }> = {
+  name: "appendKeys",
+  infer([past, x], { total }) {
+    const [batch, heads, , size] = expectType("appendKeys", "past", past, "f32", 4);
+    const [, width] = expectType("appendKeys", "x", x, "f32", 2);
+    expectDim("appendKeys", "the width of x", width, (heads as number) * (size as number));
+    return [{ dtype: "f32", shape: [batch, heads, total, size] }];
+  },
+  gradient: "none",
+  onnx(context, [past, x], { inputs: [{ shape: [batch, heads, , size] }] }) {
+    const own = splitHeads(context, x, context.size(batch), heads as number, size as number);
+    return [context.node("Concat", [past, own], { axis: 2 })];
+  },
+  webgpu: onlyInFiles,
+  samples: [],
+};
+
+/** past [batch, heads, past, D] with x [tokens, heads * D] behind it: [batch, heads, total, D]. */
+export const appendKeys = (past: Value, x: Value, total: string): Value =>
+  apply(appendOp, [past, x], { total })[0];
+
+type AttendAttributes = { heads: number; kvHeads: number; scale: number };
+
+const attendOp: OpDefinition<AttendAttributes> = {
+  name: "attendPadded",
+  infer([q, k, v, mask], { heads, kvHeads }) {
+    const op = "attendPadded";
+    const [, width] = expectType(op, "q", q, "f32", 2);
+    const cache = expectType(op, "k", k, "f32", 4);
+    expectType(op, "v", v, "f32", 4).forEach((size, axis) => expectDim(op, "v", size, cache[axis]));
+    expectDim(op, "heads of k", cache[1], kvHeads);
+    expectDim(op, "the width of k", (cache[3] as number) * heads, width);
+    expectDim(op, "keys of the mask", expectType(op, "mask", mask, "f32", 5)[4], cache[2]);
+    return [q];
+  },
+  gradient: "none",
+  onnx(context, [q, k, v, mask], { inputs, attributes }) {
+    const { node, i64, f32 } = context, { heads, kvHeads, scale } = attributes as AttendAttributes;
+    const size = inputs[1].shape[3] as number;
+    const shape = node("Concat", [
+      context.size(inputs[1].shape[0]),
+      i64([-1, kvHeads, heads / kvHeads, size]),
+    ], {
+      axis: 0,
+    });
+    // The heads that share keys go through one product: [batch, kvHeads, group * tokens, D].
+    const byHead = node("Transpose", [node("Reshape", [q, shape])], { perm: { ints: [0, 2, 3, 1, 4] } });
+    const rows = node("Reshape", [byHead, i64([0, 0, -1, size])]);
+    const scaled = scale === 1 ? rows : node("Mul", [rows, f32(scale)]);
+    const scores = node("MatMul", [scaled, node("Transpose", [k], { perm: { ints: [0, 1, 3, 2] } })]);
+    const keys = node("Shape", [k], { start: 2, end: 3 });
+    const perHead = node("Concat", [node("Shape", [byHead], { start: 0, end: 4 }), keys], { axis: 0 });
+    const masked = node("Add", [node("Reshape", [scores, perHead]), mask]);
+    const p = node("Reshape", [node("Softmax", [masked], { axis: -1 }), node("Shape", [scores])]);
+    const o = node("Reshape", [node("MatMul", [p, v]), node("Shape", [byHead])]);
+    return [
+      node("Reshape", [node("Transpose", [o], { perm: { ints: [0, 3, 1, 2, 4] } }), i64([-1, heads * size])]),
+    ];
+  },
+  webgpu: onlyInFiles,
+  samples: [],
+};
+
+/**
+ * softmax(scale q k^T + mask) v: q [tokens, heads * D], k and v [batch, kvHeads, keys, D], mask [batch, kvHeads, group, tokens
+ * of a text, keys], in which the first four may be 1.
+ */
+export const attendPadded = (
+  q: Value,
+  k: Value,
+  v: Value,
+  mask: Value,
+  attributes: AttendAttributes,
+): Value => apply(attendOp, [q, k, v, mask], attributes)[0];

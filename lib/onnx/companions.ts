@@ -1,0 +1,24 @@
+// What lies beside a model's weights: its configuration, how it generates, its tokenizer.
+import { configJson } from "../models/config_json.ts";
+import { generationConfigJson } from "../models/generation_config.ts";
+import type { Model } from "../models/model.ts";
+
+/** Files by name. */
+export type Companions = ReadonlyMap<string, string>;
+
+export function companionFiles(model: Model): Companions {
+  const { generation, tokenizer, config: { encoderDecoder } } = model;
+  const start = encoderDecoder && { decoder_start_token_id: encoderDecoder.decoderStartTokenId };
+  const source = tokenizer?.files?.();
+  const files = {
+    "config.json": configJson(model, "float32"),
+    "generation_config.json": { ...generationConfigJson(generation), ...start },
+    ...(source ? { "tokenizer.json": source.json, "tokenizer_config.json": source.config } : {}),
+  };
+  return new Map(
+    Object.entries(files).map(([name, json]) => [
+      name,
+      JSON.stringify(json, null, name === "tokenizer.json" ? undefined : 2) + "\n",
+    ]),
+  );
+}

@@ -1,0 +1,102 @@
+// A model as ONNX files, in the folder layout of Transformers.js and optimum.
+import { checkModel, checkName } from "../arguments.ts";
+import { UserError } from "../errors.ts";
+import { headName, type Model } from "../models/model.ts";
+import { companionFiles } from "./companions.ts";
+import { decoderModel } from "./decoder.ts";
+import { type FilePart, fileParts } from "./file.ts";
+import { writeModelFolder } from "./folder.ts";
+import { encoderModel, mergedDecoderModel } from "./t5.ts";
+import { type ExportType, openWeights } from "./weights.ts";
+
+export type { ExportType };
+
+/** Options of {@linkcode exportONNX}. */
+export interface ExportONNXOptions {
+  /**
+   * "f32" (default) gives model.onnx; "f16" model_fp16.onnx, whose matrices are in half precision, as are the products with
+   * them; "q4" model_q4.onnx, whose layers and head are in four bits (MatMulNBits, blocks of 32, one f32 scale each), the
+   * embedding in f32.
+   */
+  type?: ExportType;
+  /** Replace files that are already there; default false. */
+  overwrite?: boolean;
+}
+
+/** What Transformers.js calls the types in file names. */
+const SUFFIX: Record<ExportType, string> = { f32: "", f16: "_fp16", q4: "_q4" };
+
+/** A protobuf message may be 2 GB; a browser's buffer too. */
+const LIMIT = 2_000_000_000;
+
+/**
+ * Writes a model for onnxruntime, in the layout that Transformers.js and optimum load: onnx/model.onnx (T5: encoder_model.onnx
+ * and decoder_model_merged.onnx) with the KV cache as inputs and outputs, config.json, generation_config.json and the
+ * tokenizer's files. Several types may lie in one folder: call it once for each. A file that is already there is an error, and
+ * the files of one call appear together or not at all.
+ *
+ * The weights are read and written one at a time; NF4 ones are written as the numbers that they stand for. Above 2 GB they go
+ * into files beside the model (model.onnx_data), which config.json's `transformers.js_config` names. Rotary positions reach to
+ * maxPositionEmbeddings, at most 131,072. Ids, masks and positions are int64, caches and logits f32 in every type.
+ *
+ * @param model without an adapter: merge it first with mergeAdapter
+ * @param folder is made where it is missing
+ * @throws UserError when an adapter is attached, the folder holds one of the files or another model, or cannot be written
+ *
+ * @example
+ * ```ts
+ * import { exportONNX, loadModel } from "@fintune/fintune";
+ * const folder = await Deno.makeTempDir();
+ * const model = await loadModel("examples/tiny/model");
+ * await exportONNX(model, folder, { type: "q4" });
+ * console.log((await Deno.stat(`${folder}/onnx/model_q4.onnx`)).size); // 2,6 MB
+ * ```
+ *
+ * @example In Transformers.js, in a browser, Node or Deno:
+ * ```ts ignore
+ * import { pipeline } from "@huggingface/transformers";
+ * const generator = await pipeline("text-generation", "folder", { dtype: "q4" }); // "fp32", "fp16"
+ * const [{ generated_text }] = await generator("What is a bond?", { max_new_tokens: 64 });
+ * ```
+ */
+export async function exportONNX(
+  model: Model,
+  folder: string,
+  options: ExportONNXOptions = {},
+): Promise<void> {
+  await exportWithin(LIMIT, model, folder, options);
+}
+
+/** As exportONNX, with another limit on the size of one file. */
+export async function exportWithin(
+  limit: number,
+  model: Model,
+  folder: string,
+  { type = "f32", overwrite = false }: ExportONNXOptions,
+): Promise<void> {
+  checkModel("exportONNX", model);
+  checkName("exportONNX", "a folder", folder);
+  if (!Object.hasOwn(SUFFIX, type)) {
+    throw new UserError(`exportONNX: type is ${JSON.stringify(type)}; it must be "f32", "f16" or "q4".`);
+  }
+  if (model.active !== undefined) {
+    throw new UserError(
+      `exportONNX writes models without adapters, and "${model.active}" is in use: merge it first (const { model: merged } = await mergeAdapter(model)).`,
+    );
+  }
+  const parts = await modelParts(model, type, limit);
+  await writeModelFolder(folder, { parts, companions: companionFiles(model), overwrite });
+}
+
+async function modelParts(model: Model, type: ExportType, limit: number): Promise<FilePart[]> {
+  const head = headName(model), path = (name: string) => `${name}${SUFFIX[type]}.onnx`;
+  if (!model.config.encoderDecoder) {
+    return fileParts(decoderModel(openWeights(model, type), type, head), path("model"), limit);
+  }
+  const encoder = await encoderModel(openWeights(model, type), type);
+  const decoder = await mergedDecoderModel(openWeights(model, type), type, head);
+  return [
+    ...fileParts(encoder, path("encoder_model"), limit),
+    ...fileParts(decoder, path("decoder_model_merged"), limit),
+  ];
+}

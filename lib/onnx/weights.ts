@@ -1,0 +1,95 @@
+// The constants of a file: a model's weights in the type that the file has them in, each read when its turn to be written comes.
+import type { Type } from "../engine/graph.ts";
+import { toFloat16 } from "../formats/floats.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { Model, Weight } from "../models/model.ts";
+import { weightValues } from "../quantize/model.ts";
+import { BLOCK, type Int4Weight, quantizeInt4 } from "./int4.ts";
+
+/** "f32", "f16" (matrices, and the products with them), "q4" (matrices that are multiplied with, in four bits). */
+export type ExportType = "f32" | "f16" | "q4";
+
+/** A constant of the model. */
+export interface Initializer {
+  readonly name: string;
+  readonly dtype: "f32" | "f16" | "u8";
+  readonly shape: readonly number[];
+  /** Its bytes, little-endian; called once, in the order of the file. */
+  data(): Uint8Array | Promise<Uint8Array>;
+}
+
+export interface FileWeights {
+  readonly config: ModelConfig;
+  /** As inputs of graphs. */
+  readonly types: Readonly<Record<string, Type>>;
+  /** Names of a weight's four-bit codes and scales, which the file will hold. */
+  int4(name: string): [codes: string, scales: string];
+  /** A constant that is no weight of the model. */
+  constant(name: string, shape: readonly number[], data: Float32Array): string;
+  /** A weight's numbers. */
+  values(name: string): Promise<Float32Array>;
+  /** Everything that a file needs whose nodes read these names. */
+  initializers(read: ReadonlySet<string>): Initializer[];
+}
+
+const shapeOf = (weight: Weight): readonly number[] =>
+  weight.kind === "dense" ? weight.tensor.shape : weight.shape;
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+  new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+
+export function openWeights({ weights, config, device }: Model, type: ExportType): FileWeights {
+  const values = (name: string) => weightValues(device, weights.get(name)!);
+  const others: Initializer[] = [], quantised = new Set<string>();
+  const types = Object.fromEntries(
+    [...weights].map(([name, weight]): [string, Type] => [name, { dtype: "f32", shape: shapeOf(weight) }]),
+  );
+  const dense = (name: string): Initializer => {
+    const shape = shapeOf(weights.get(name)!);
+    // Norms and biases are small, and are computed with in full precision.
+    const dtype = type === "f16" && shape.length === 2 ? "f16" : "f32";
+    const data = async () => {
+      const numbers = await values(name);
+      return dtype === "f16" ? toFloat16(numbers) : bytesOf(numbers);
+    };
+    return { name, dtype, shape, data };
+  };
+  return {
+    config,
+    types,
+    values,
+    int4(name) {
+      if (!quantised.has(name)) others.push(...int4Initializers(name, shapeOf(weights.get(name)!), values));
+      quantised.add(name);
+      return [`${name}_Q4`, `${name}_scales`];
+    },
+    constant(name, shape, data) {
+      others.push({ name, dtype: "f32", shape, data: () => bytesOf(data) });
+      return name;
+    },
+    initializers: (read) => [...[...weights.keys()].filter((name) => read.has(name)).map(dense), ...others],
+  };
+}
+
+/** Codes, then scales: computed together, when the codes are asked for. */
+function int4Initializers(
+  name: string,
+  shape: readonly number[],
+  values: (name: string) => Promise<Float32Array>,
+): Initializer[] {
+  const [out, width] = shape, blocks = Math.ceil(width / BLOCK);
+  let made: Int4Weight | undefined;
+  const codes = async () => {
+    made = quantizeInt4(await values(name), shape);
+    return made.codes;
+  };
+  const scales = () => {
+    const found = bytesOf(made!.scales);
+    made = undefined;
+    return found;
+  };
+  return [
+    { name: `${name}_Q4`, dtype: "u8", shape: [out, blocks, BLOCK / 2], data: codes },
+    { name: `${name}_scales`, dtype: "f32", shape: [out, blocks], data: scales },
+  ];
+}
