@@ -144,7 +144,7 @@ function tokenScores(
 }
 
 /** Tokens that would complete a sequence of `size` tokens which has occurred. */
-function banned(history: readonly number[], size: number): number[] {
+export function banned(history: readonly number[], size: number): number[] {
   if (size === 0 || history.length < size) return [];
   const tail = history.slice(history.length - size + 1);
   return history.flatMap((token, at) => {

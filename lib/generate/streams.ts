@@ -1,0 +1,157 @@
+// Continuous batching: requests that are in flight at the same time are answered together, token by token; each joins and
+// leaves between two tokens, and has settings of its own.
+import { checkModel } from "../arguments.ts";
+import { UserError } from "../errors.ts";
+import { useAdapter } from "../lora.ts";
+import { freeMemory } from "../models/memory.ts";
+import type { Model } from "../models/model.ts";
+import { formatBytes } from "../report/format.ts";
+import { estimateGenerationMemory } from "./memory.ts";
+import { type Lane, openLane } from "./streams_lane.ts";
+import { settledStream, type StreamOptions } from "./streams_settings.ts";
+import { createStream, type Stream, type StreamToken } from "./streams_stream.ts";
+import { openT5Lane } from "./streams_t5.ts";
+
+/** How much is answered at the same time. */
+export interface StreamsOptions {
+  /** Answers that go on at the same time; others wait. Default 8. */
+  maxStreams?: number;
+  /** Tokens of a prompt with its answer at most; default: the model's positions, at most 2,048. */
+  maxLength?: number;
+}
+
+/** A model that answers many requests at the same time. */
+export interface TokenStreams {
+  /** Tokens of a prompt with its answer at most. */
+  readonly maxLength: number;
+  /** Answers that go on at the moment. */
+  readonly running: number;
+  /** Requests that wait for a place. */
+  readonly waiting: number;
+  /**
+   * Asks for an answer, whose tokens come as they are made; reading slowly holds nobody up. Leaving the loop early (or the
+   * signal) gives the place to the next.
+   *
+   * @throws UserError at once for an option out of range or a prompt without room for an answer
+   */
+  submit(prompt: readonly number[], options?: StreamOptions): AsyncGenerator<StreamToken, void, void>;
+  /** Ends what is being answered, and frees the memory; the model stays. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a model for many requests at the same time. With several adapters on the base, each request chooses one; a base's
+ * requests and each adapter's are batched among themselves.
+ *
+ * Greedy answers are token for token those of {@linkcode generate}, whatever else is answered; drawn ones are the same for
+ * the same seed.
+ *
+ * @throws UserError for an option out of range, or where keys and values of `maxStreams` answers of `maxLength` tokens do
+ *   not fit into the free memory (CPU)
+ *
+ * @example
+ * ```ts
+ * import { loadModel, openStreams } from "@fintune/fintune";
+ * const model = await loadModel("tests/reference/llama_tied/model");
+ * const streams = openStreams(model, { maxStreams: 4, maxLength: 64 });
+ * const ids: number[] = [];
+ * for await (const { token } of streams.submit([1, 15, 72, 91], { maxNewTokens: 4, eosTokenIds: [] })) ids.push(token);
+ * console.log(ids); // [ 51, 51, 37, 5 ]
+ * await streams.close();
+ * ```
+ */
+export function openStreams(model: Model, options: StreamsOptions = {}): TokenStreams {
+  checkModel("openStreams", model);
+  const { maxStreams = 8, maxLength = Math.min(model.config.maxPositionEmbeddings, 2048) } = options;
+  checkOptions(model, maxStreams, maxLength);
+  const lanes = new Map<string | null, Promise<Lane>>();
+  const waiting: { stream: Stream; adapter: string | null }[] = [];
+  let running = 0, closed = false, work: Promise<void> | undefined;
+
+  const laneOf = (adapter: string | null): Promise<Lane> => {
+    const own = useAdapter(model, adapter ?? undefined);
+    const lane = lanes.get(adapter) ??
+      (model.config.encoderDecoder ? openT5Lane(own) : openLane(own, { maxStreams, maxLength }));
+    lanes.set(adapter, lane);
+    lane.catch(() => lanes.delete(adapter)); // what failed for want of memory may succeed later
+    return lane;
+  };
+  const openLanes = async () => await Promise.all(lanes.values());
+  const count = async () => running = (await openLanes()).reduce((sum, { size }) => sum + size, 0);
+  /** Lets waiting requests in, as many as there are places. */
+  const admit = async () => {
+    while (waiting.length > 0 && running < maxStreams) {
+      const { stream, adapter } = waiting.shift()!;
+      if (stream.over) continue;
+      try {
+        (await laneOf(adapter)).join([stream]);
+        running++;
+      } catch (error) {
+        stream.end(error);
+      }
+    }
+  };
+  const answerAll = async () => {
+    while (!closed) {
+      await admit();
+      if (running === 0) break;
+      for (const lane of await openLanes()) {
+        if (lane.size > 0) await lane.step();
+      }
+      await count();
+    }
+  };
+
+  return {
+    maxLength,
+    get running() {
+      return running;
+    },
+    get waiting() {
+      return waiting.filter(({ stream }) => !stream.over).length;
+    },
+    submit(prompt, request = {}) {
+      if (closed) throw new UserError("These streams are closed: open new ones.");
+      const settings = settledStream(model, prompt, request, maxLength);
+      const { adapter = model.active ?? null } = request;
+      if (adapter !== null) useAdapter(model, adapter); // refuses an unknown one
+      const start = model.config.encoderDecoder?.decoderStartTokenId;
+      const stream = createStream([...prompt], settings, start === undefined ? prompt : [start]);
+      waiting.push({ stream, adapter });
+      work ??= answerAll().finally(() => work = undefined);
+      return stream.tokens();
+    },
+    async close() {
+      closed = true;
+      await work;
+      for (const lane of await openLanes()) lane.free();
+      lanes.clear();
+      for (const { stream } of waiting) stream.end();
+    },
+  };
+}
+
+function checkOptions(model: Model, maxStreams: number, maxLength: number): void {
+  const { config, device } = model;
+  if (!(Number.isSafeInteger(maxStreams) && maxStreams >= 1)) {
+    throw new UserError(`maxStreams is ${maxStreams}; it must be a whole number of at least 1.`);
+  }
+  const positions = config.maxPositionEmbeddings;
+  if (!(Number.isSafeInteger(maxLength) && maxLength >= 2 && maxLength <= positions)) {
+    throw new UserError(
+      `maxLength is ${maxLength}; it must be a whole number from 2 to the model's ${positions} positions.`,
+    );
+  }
+  if (device.backend !== "cpu") return;
+  const { cache, workspace } = estimateGenerationMemory(config, {
+    streams: maxStreams,
+    positions: maxLength,
+  });
+  const free = freeMemory();
+  if (free === undefined || cache + workspace <= free) return;
+  throw new UserError(
+    `${maxStreams} answers of up to ${maxLength} tokens with their prompts need about ${
+      formatBytes(cache + workspace)
+    } beside the weights, but only ${formatBytes(free)} are free: lower maxStreams or maxLength.`,
+  );
+}

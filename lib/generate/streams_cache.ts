@@ -1,0 +1,103 @@
+// The keys and values of streams that come and go (CPU): rows in use stand behind one another, so that a step computes over
+// these alone, and the room for positions follows the longest of them.
+import type { Device } from "../engine/device.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import type { ModelConfig } from "../models/config.ts";
+import { createCache, type KVCache } from "./cache.ts";
+
+/** A cache whose rows are streams. */
+export interface RowCache extends KVCache {
+  /** Exactly so many rows, each with room for at least so many positions; what rows hold stays. */
+  fit(rows: number, positions: number): void;
+  /** Row `to` gets what row `from` has. */
+  move(from: number, to: number): void;
+}
+
+/** Rows and positions are made in such steps. */
+const rowStep = 4, positionStep = 64;
+
+/** On a GPU all rows and positions are there from the start: programs are planned for one shape. */
+export function createRowCache(device: Device, config: ModelConfig, rows: number, longest: number): RowCache {
+  if (device.backend === "cpu") return rowsOnCpu(device, config);
+  const cache = createCache(device, config, rows, longest);
+  return Object.assign(cache, { fit() {}, move() {} });
+}
+
+function rowsOnCpu(device: Device, config: ModelConfig): RowCache {
+  const { numHiddenLayers: layers, numKeyValueHeads: heads, headDim: size } = config;
+  /** What is allocated: [allocated rows, heads, capacity, size] for the keys, then the values, of every layer. */
+  let whole: Tensor[] = [], allocated = 0, capacity = 0;
+  /** The rows in use, as tensors in the same memory. */
+  let used: Tensor[] = [], rows = 0;
+
+  const part = ({ storage }: Tensor, first: number, count: number): Tensor => {
+    const width = heads * capacity * size;
+    const own = (storage as Float32Array).subarray(first * width, (first + count) * width);
+    return { dtype: "f32", shape: [count, heads, capacity, size], storage: own };
+  };
+  const allocate = (moreRows: number, morePositions: number) => {
+    const kept = Math.min(rows, moreRows) * heads, length = Math.min(capacity, morePositions) * size;
+    const old = whole;
+    whole = Array.from({ length: 2 * layers }, (_, i) => {
+      const made = device.zeros([moreRows, heads, morePositions, size], "f32");
+      const to = made.storage as Float32Array, from = old[i]?.storage as Float32Array;
+      for (let head = 0; head < kept; head++) {
+        const start = head * capacity * size;
+        to.set(from.subarray(start, start + length), head * morePositions * size);
+      }
+      if (old[i]) device.free(old[i]);
+      return made;
+    });
+    allocated = moreRows;
+    capacity = morePositions;
+  };
+  const fit = (wantedRows: number, positions: number) => {
+    const needed = [stepsOf(wantedRows, rowStep), stepsOf(positions, positionStep)];
+    const tooSmall = needed[0] > allocated || needed[1] > capacity;
+    // Computing over room that nobody needs any more costs time with every token.
+    const tooLarge = 2 * needed[0] < allocated || 2 * needed[1] < capacity;
+    if (tooSmall || tooLarge) allocate(needed[0], needed[1]);
+    else if (wantedRows === rows) return;
+    rows = wantedRows;
+    used = whole.map((tensor) => part(tensor, 0, rows));
+  };
+  const write = (to: Float32Array, from: Float32Array, slots: Parameters<KVCache["write"]>[3]) => {
+    slots.forEach(({ stream, position }, row) => {
+      for (let head = 0; head < heads; head++) {
+        const start = (row * heads + head) * size;
+        const at = ((stream * heads + head) * capacity + position) * size;
+        for (let i = 0; i < size; i++) to[at + i] = from[start + i];
+      }
+    });
+  };
+  return {
+    get capacity() {
+      return capacity;
+    },
+    get keys() {
+      return used.slice(0, layers);
+    },
+    get values() {
+      return used.slice(layers);
+    },
+    fit,
+    reserve(positions) {
+      if (positions > capacity) fit(rows, positions);
+    },
+    ofStream: (layer, row) => ({ k: part(whole[layer], row, 1), v: part(whole[layers + layer], row, 1) }),
+    write(layer, k, v, slots) {
+      write(whole[layer].storage as Float32Array, k.storage as Float32Array, slots);
+      write(whole[layers + layer].storage as Float32Array, v.storage as Float32Array, slots);
+    },
+    move(from, to) {
+      const width = heads * capacity * size;
+      for (const { storage } of whole) {
+        (storage as Float32Array).copyWithin(to * width, from * width, (from + 1) * width);
+      }
+    },
+    reorder: () => Promise.reject(new Error("Rows of streams are moved one at a time.")),
+    free: () => device.free(...whole),
+  };
+}
+
+const stepsOf = (count: number, step: number) => Math.max(1, Math.ceil(count / step)) * step;

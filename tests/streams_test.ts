@@ -1,0 +1,192 @@
+// Continuous batching: the same tokens as alone, whoever joins and leaves in between; each stream its own settings.
+import assert from "node:assert/strict";
+import { join } from "@std/path";
+import { seededRandom } from "../lib/data/random.ts";
+import { openDevice } from "../lib/engine/open.ts";
+import type { ConstraintSource } from "../lib/generate/constraint.ts";
+import { generate } from "../lib/generate/generate.ts";
+import { openStreams } from "../lib/generate/streams.ts";
+import type { StreamOptions } from "../lib/generate/streams_settings.ts";
+import type { StreamToken } from "../lib/generate/streams_stream.ts";
+import { useAdapter } from "../lib/lora.ts";
+import { loadModel } from "../lib/models/load.ts";
+import { loadAdapter } from "../lib/peft.ts";
+import { logits } from "../lib/train/inspect.ts";
+import { devices } from "./devices.ts";
+import { readCases, referenceFolder } from "./references.ts";
+import { refused } from "./refused.ts";
+
+interface GenerationCases {
+  prompts: number[][];
+  maxNewTokens: number;
+  greedyIgnoringEos: number[][];
+}
+
+async function ids(tokens: AsyncIterable<StreamToken>): Promise<number[]> {
+  const list: number[] = [];
+  for await (const { token } of tokens) list.push(token);
+  return list;
+}
+
+const tinyModel = async () =>
+  loadModel("examples/tiny/model", { device: await openDevice({ backend: "cpu", threads: 1 }) });
+
+const texts = [
+  "What is a bond?",
+  "Rate?",
+  "### Question: Compare stocks and bonds.\n\n### Answer:",
+  "Who?",
+  "A",
+];
+
+for (const device of await devices()) {
+  // The families differ in their blocks, which generate's tests cover; rows and windows are what differs here.
+  for (const name of ["llama_tied", "mistral_window"]) {
+    Deno.test(`${device.backend}: ${name}: greedy streams as transformers`, async () => {
+      const model = await loadModel(join(referenceFolder(name), "model"), { device });
+      const { generation } = await readCases(name) as unknown as { generation: GenerationCases };
+      const { prompts, maxNewTokens, greedyIgnoringEos } = generation;
+      const streams = openStreams(model, { maxStreams: 2 });
+      const answers = prompts.map((prompt) => ids(streams.submit(prompt, { maxNewTokens, eosTokenIds: [] })));
+      assert.deepEqual(await Promise.all(answers), greedyIgnoringEos);
+      await streams.close();
+    });
+  }
+}
+
+Deno.test("greedy and drawn answers are those of generate, whoever joins and leaves", async () => {
+  const model = await tinyModel(), random = seededRandom(3);
+  const prompts = texts.map((text) => model.tokenizer!.encode(text));
+  const settings: StreamOptions[] = [
+    { maxNewTokens: 24 },
+    { maxNewTokens: 9, temperature: 0.8, seed: 7 },
+    { maxNewTokens: 30, temperature: 1.2, topK: 20, topP: 0.9, seed: 11 },
+    { maxNewTokens: 24, repetitionPenalty: 1.3, noRepeatNgramSize: 3 },
+  ];
+  const cases = prompts.flatMap((prompt) => settings.map((options) => ({ prompt, options })));
+  const expected = [];
+  for (const { prompt, options } of cases) expected.push(await generate(model, prompt, options));
+  const streams = openStreams(model, { maxStreams: 3, maxLength: 128 });
+  await Promise.all(cases.map(async ({ prompt, options }, i) => {
+    await new Promise((resolve) => setTimeout(resolve, 300 * random()));
+    if (i % 4 === 1) { // somebody who leaves
+      for await (const _ of streams.submit(prompt, { maxNewTokens: 50 })) if (random() < 0.3) break;
+    }
+    assert.deepEqual(await ids(streams.submit(prompt, options)), expected[i], `case ${i}`);
+  }));
+  assert.equal(streams.waiting, 0);
+  await streams.close();
+});
+
+Deno.test("a signal ends an answer, finish says why, close ends all", async () => {
+  const model = await tinyModel(), streams = openStreams(model, { maxStreams: 1, maxLength: 64 });
+  const prompt = model.tokenizer!.encode("What is a bond?"), control = new AbortController();
+  const cut = ids(streams.submit(prompt, { maxNewTokens: 40, signal: control.signal, eosTokenIds: [] }));
+  const all: StreamToken[] = [];
+  setTimeout(() => control.abort(), 20);
+  for await (const token of streams.submit(prompt, { maxNewTokens: 3, eosTokenIds: [] })) all.push(token);
+  assert.ok((await cut).length < 40);
+  assert.deepEqual(all.map(({ finish }) => finish), [undefined, undefined, "length"]);
+  const eosTokenIds = [all[1].token];
+  const last = [];
+  for await (const { finish } of streams.submit(prompt, { eosTokenIds })) last.push(finish);
+  assert.equal(last.at(-1), "stop");
+  const endless = ids(streams.submit(prompt, { maxNewTokens: 50, eosTokenIds: [] }));
+  await streams.close();
+  assert.ok((await endless).length < 50);
+  await refused("it", () => streams.submit(prompt), /closed/);
+});
+
+Deno.test("log-probabilities are the model's own", async () => {
+  const model = await tinyModel(), streams = openStreams(model, { maxStreams: 1, maxLength: 64 });
+  const prompt = model.tokenizer!.encode("What is a bond?");
+  const [first] = await Array.fromAsync(
+    streams.submit(prompt, { maxNewTokens: 1, logprobs: 3, temperature: 0.1, logitBias: new Map([[9, 50]]) }),
+  );
+  await streams.close();
+  const { data, shape } = await logits(model, prompt), row = data.subarray((shape[0] - 1) * shape[1]);
+  const sum = row.reduce((sum, value) => sum + Math.exp(value), 0);
+  const expected = [...row].map((value) => value - Math.log(sum));
+  assert.equal(first.token, 9);
+  assert.ok(Math.abs(first.logprob! - expected[9]) < 1e-4);
+  const best = [...expected].sort((a, b) => b - a).slice(0, 3);
+  first.top!.forEach(({ token, logprob }, i) => {
+    assert.ok(Math.abs(logprob - best[i]) < 1e-4 && Math.abs(logprob - expected[token]) < 1e-4);
+  });
+});
+
+Deno.test("a constraint decides what comes, and when it ends", async () => {
+  const model = await tinyModel(), streams = openStreams(model, { maxStreams: 2, maxLength: 64 });
+  const wanted = [31, 700, 5], prompt = model.tokenizer!.encode("Who?");
+  const sequence: ConstraintSource = {
+    start() {
+      let at = 0;
+      return {
+        mask: () => {
+          const mask = new Uint32Array(48);
+          mask[wanted[at] >>> 5] = 1 << (wanted[at] & 31);
+          return mask;
+        },
+        accept: (token) => assert.equal(token, wanted[at++]),
+        get done() {
+          return at === wanted.length;
+        },
+      };
+    },
+  };
+  const asked = [0, 1, 2].map((temperature) => streams.submit(prompt, { temperature, constraint: sequence }));
+  for (const answer of await Promise.all(asked.map(ids))) assert.deepEqual(answer, wanted);
+  const none = { start: () => ({ mask: () => new Uint32Array(48), accept() {}, done: false }) };
+  assert.deepEqual(await ids(streams.submit(prompt, { constraint: none })), []);
+  await streams.close();
+});
+
+Deno.test("each request chooses its adapter", async () => {
+  const device = await openDevice({ backend: "cpu", threads: 1 });
+  const base = await loadModel(join(referenceFolder("llama_tied"), "model"), { device });
+  const model = await loadAdapter(base, join(referenceFolder("llama_tied"), "adapter"), { name: "tuned" });
+  for (const [name, tensor] of model.adapters.get("tuned")!.parameters) {
+    const [values] = await device.read(tensor);
+    if (name.includes("lora_B")) device.update(tensor, values.map((value) => 10 * value)); // so that it shows
+  }
+  const prompt = [1, 15, 72, 91], options = { maxNewTokens: 12, eosTokenIds: [] };
+  const alone = await generate(useAdapter(model, undefined), prompt, options);
+  const tuned = await generate(model, prompt, options);
+  assert.notDeepEqual(alone, tuned);
+  const streams = openStreams(model, { maxStreams: 4, maxLength: 64 });
+  const asked = [null, "tuned", undefined, null].map((adapter) =>
+    ids(streams.submit(prompt, { ...options, adapter }))
+  );
+  assert.deepEqual(await Promise.all(asked), [alone, tuned, tuned, alone]);
+  await refused("it", () => streams.submit(prompt, { adapter: "none" }), /no adapter "none"/);
+  await streams.close();
+});
+
+Deno.test("T5 answers several questions side by side", async () => {
+  const device = await openDevice({ backend: "cpu", threads: 1 });
+  const model = await loadModel(join(referenceFolder("t5_gated_untied"), "model"), { device });
+  const prompts = [[17, 42, 1], [5, 9, 33, 1], [8, 1]], options = { maxNewTokens: 6, eosTokenIds: [] };
+  const expected = await generate(model, prompts, options);
+  const streams = openStreams(model, { maxStreams: 2, maxLength: 64 });
+  assert.deepEqual(
+    await Promise.all(prompts.map((prompt) => ids(streams.submit(prompt, options)))),
+    expected,
+  );
+  await streams.close();
+});
+
+Deno.test("what cannot be is refused at once", async () => {
+  const model = await tinyModel();
+  await refused("it", () => openStreams(model, { maxStreams: 0 }), /maxStreams is 0/);
+  await refused("it", () => openStreams(model, { maxLength: 1e6 }), /512 positions/);
+  await refused("it", () => openStreams(model, { maxStreams: 1e9 }), /free: lower maxStreams or maxLength/);
+  const streams = openStreams(model, { maxLength: 8 });
+  await refused("it", () => streams.submit([]), /empty/);
+  await refused("it", () => streams.submit([1e6]), /token id/);
+  await refused("it", () => streams.submit(Array(8).fill(5)), /8 tokens; there is room for 8/);
+  await refused("it", () => streams.submit([5], { temperature: -1 }), /temperature is -1/);
+  await refused("it", () => streams.submit([5], { topP: 0 }), /topP is 0/);
+  await refused("it", () => streams.submit([5], { logprobs: 21 }), /logprobs is 21/);
+  await refused("it", () => streams.submit([5], { logitBias: new Map([[1e6, 1]]) }), /logitBias/);
+  await streams.close();
+});
