@@ -214,6 +214,11 @@ export {
   type GenerationMemoryOptions,
 } from "./lib/generate/memory.ts";
 export { generate, type GenerateOptions, streamText } from "./lib/generate/generate.ts";
+export type { Constraint, ConstraintSource } from "./lib/generate/constraint.ts";
+export { openStreams, type StreamsOptions, type TokenStreams } from "./lib/generate/streams.ts";
+export type { TokenLogprob } from "./lib/generate/streams_pick.ts";
+export type { StreamOptions } from "./lib/generate/streams_settings.ts";
+export type { StreamToken } from "./lib/generate/streams_stream.ts";
 export {
   type RougeOptions,
   rougeRows,
