@@ -10,6 +10,8 @@ export interface HubRepo {
   revisions?: Record<string, Record<string, string | Uint8Array>>;
   gated?: boolean;
   private?: boolean;
+  /** The YAML head of its README, read. */
+  cardData?: Record<string, unknown>;
   /** Entries added to the listing, or changed in it, as a hostile or broken Hub would. */
   listing?: (entries: TreeEntry[]) => TreeEntry[];
 }
@@ -38,6 +40,8 @@ export interface Fault {
   extra?: number;
   /** Send the whole whatever range was asked for. */
   noRanges?: boolean;
+  /** Do what was asked, and lose the answer. */
+  lost?: boolean;
 }
 
 export interface HubRequest {
@@ -48,6 +52,8 @@ export interface HubRequest {
   authorization?: string;
   range?: string;
   ifRange?: string;
+  /** Bytes of the request's body. */
+  sent: number;
   status: number;
 }
 
@@ -60,6 +66,8 @@ export interface HubServer extends AsyncDisposable {
   repos: Record<string, HubRepo>;
   /** Files per page of a listing. */
   pageSize: number;
+  /** What else the servers answer; undefined: nothing of it was asked for. */
+  more?: (request: Request, server: "hub" | "storage") => Promise<Response | undefined>;
   commit(repo: string, revision?: string): string;
 }
 
@@ -89,16 +97,17 @@ export const variablesFor = (hub: HubServer, cache: string): Record<string, stri
   HF_HUB_DISABLE_PROGRESS_BARS: "1",
 });
 
-const bytesOf = (content: string | Uint8Array) =>
+export const bytesOf = (content: string | Uint8Array) =>
   typeof content === "string" ? new TextEncoder().encode(content) : content;
 const hex = (algorithm: string, ...parts: (string | Uint8Array)[]) =>
   parts.reduce((hash, part) => hash.update(part), createHash(algorithm)).digest("hex");
 export const sha256 = (content: string | Uint8Array) => hex("sha256", bytesOf(content));
 export const gitBlob = (content: string | Uint8Array) =>
   hex("sha1", `blob ${bytesOf(content).length}\0`, bytesOf(content));
-const isLarge = (path: string) => /\.(safetensors|parquet|bin|gguf|onnx)$/.test(path);
+/** Whether the Hub keeps a file of this name as a large one. */
+export const isLarge = (path: string) => /\.(safetensors|parquet|bin|gguf|onnx|png)$/.test(path);
 
-/** Starts both servers. `repos` by "models/owner/name" and "datasets/owner/name". */
+/** Starts both servers. `repos` by "models/owner/name", "datasets/owner/name" and "spaces/owner/name". */
 export function startHub(repos: Record<string, HubRepo>): HubServer {
   const hub: HubServer = {
     url: "",
@@ -148,6 +157,7 @@ async function logged(
     authorization: header("authorization"),
     range: header("range"),
     ifRange: header("if-range"),
+    sent: 0,
     status: 0,
   };
   const count = hub.log.filter(({ path, server: of }) => path === entry.path && of === server).length;
@@ -155,10 +165,19 @@ async function logged(
   const fault = hub.fault(entry, count);
   const headers = new Headers(request.headers);
   if (fault?.noRanges) headers.delete("range");
+  const body = await request.arrayBuffer(); // whole, also where it is refused, as a proxy in front of the Hub takes it
+  entry.sent = body.byteLength;
+  const asked = () =>
+    new Request(request.url, {
+      method: request.method,
+      headers,
+      body: body.byteLength > 0 ? body : undefined,
+    });
   const response = fault?.status
     ? new Response(fault.body ?? "", { status: fault.status, headers: fault.headers })
-    : answer(hub, new Request(request.url, { method: request.method, headers }));
+    : await hub.more?.(asked(), server) ?? answer(hub, asked());
   entry.status = response.status;
+  if (fault?.lost) return new Response("the answer was lost", { status: 502 });
   return fault && !fault.status ? await spoiled(response, fault) : response;
 }
 
@@ -182,13 +201,13 @@ async function spoiled(response: Response, fault: Fault): Promise<Response> {
   return new Response(body, { status: response.status, headers });
 }
 
-const json = (value: unknown, headers: Record<string, string> = {}, status = 200) =>
+export const json = (value: unknown, headers: Record<string, string> = {}, status = 200) =>
   new Response(JSON.stringify(value), {
     status,
     headers: { "content-type": "application/json; charset=utf-8", ...headers },
   });
 
-function refuse(
+export function refuse(
   status: number,
   code: string,
   message: string,
@@ -207,8 +226,9 @@ interface Place {
 
 function placeOf(url: URL): Place | undefined {
   const path = url.pathname;
-  const api = /^\/api\/(models|datasets)\/([^/]+(?:\/[^/]+)?)(?:\/(revision|tree)\/([^/]+)(?:\/(.*))?)?$/
-    .exec(path);
+  const api =
+    /^\/api\/(models|datasets|spaces)\/([^/]+(?:\/[^/]+)?)(?:\/(revision|tree)\/([^/]+)(?:\/(.*))?)?$/
+      .exec(path);
   if (api) {
     const [, type, id, kind = "revision", revision = "main", below = ""] = api;
     const decoded = decodeURIComponent(revision);
@@ -219,7 +239,8 @@ function placeOf(url: URL): Place | undefined {
       path: below,
     };
   }
-  const cached = /^\/api\/resolve-cache\/(models|datasets)\/([^/]+\/[^/]+)\/([0-9a-f]{40})\/(.+)$/.exec(path);
+  const cached = /^\/api\/resolve-cache\/(models|datasets|spaces)\/([^/]+\/[^/]+)\/([0-9a-f]{40})\/(.+)$/
+    .exec(path);
   if (cached) {
     return {
       kind: "resolve-cache",
@@ -228,11 +249,11 @@ function placeOf(url: URL): Place | undefined {
       path: decodeURIComponent(cached[4]),
     };
   }
-  const resolve = /^\/(datasets\/)?([^/]+(?:\/[^/]+)?)\/resolve\/([^/]+)\/(.+)$/.exec(path);
+  const resolve = /^\/(datasets\/|spaces\/)?([^/]+(?:\/[^/]+)?)\/resolve\/([^/]+)\/(.+)$/.exec(path);
   if (!resolve) return undefined;
   return {
     kind: "resolve",
-    name: `${resolve[1] ? "datasets" : "models"}/${resolve[2]}`,
+    name: `${resolve[1]?.slice(0, -1) ?? "models"}/${resolve[2]}`,
     revision: decodeURIComponent(resolve[3]),
     path: decodeURIComponent(resolve[4]),
   };
@@ -292,6 +313,7 @@ function info(
     downloads: 7,
     likes: 0,
     tags: [],
+    ...(repo.cardData && { cardData: repo.cardData }),
     siblings: Object.keys(files).map((rfilename) => ({ rfilename })),
   };
   const shown = Object.entries(fields).filter(([field]) => expand.length === 0 || expand.includes(field));
