@@ -146,6 +146,9 @@ export {
   parseConfig,
   type RopeScaling,
 } from "./lib/models/config.ts";
+export { exportGGUF, type ExportGGUFOptions } from "./lib/gguf/export.ts";
+export { exportLoraGGUF, type ExportLoraGGUFOptions } from "./lib/gguf/lora.ts";
+export { modelfile, type ModelfileOptions } from "./lib/gguf/modelfile.ts";
 export type { GenerationConfig } from "./lib/models/generation_config.ts";
 export { freeModel, removeAdapter } from "./lib/models/free.ts";
 export { initModel, type InitOptions } from "./lib/models/init.ts";

@@ -1,4 +1,4 @@
-// From a Hugging Face model folder to a model on a device: tensors stream one at a time, so that a model which is quantised
+// From a Hugging Face model folder or a GGUF file to a model on a device: tensors stream one at a time, so that a model which is quantised
 // while it loads is never held unquantised.
 import { checkName } from "../arguments.ts";
 import { join } from "@std/path";
@@ -7,6 +7,7 @@ import { openDevice } from "../engine/open.ts";
 import { UserError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { toFloat16, toFloat32 } from "../formats/floats.ts";
+import { isGguf, openGgufModel } from "../gguf/load.ts";
 import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
 import type { NF4Parts } from "../quantize/nf4.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
@@ -15,7 +16,7 @@ import { readOptionalJson } from "../text/files.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { type ModelConfig, parameterShapes, parseConfig } from "./config.ts";
 import { checkMemory } from "./memory.ts";
-import { loadGenerationConfig } from "./generation_config.ts";
+import { type GenerationConfig, loadGenerationConfig } from "./generation_config.ts";
 import type { Model, Weight } from "./model.ts";
 
 /** Options of {@linkcode loadModel}. */
@@ -42,12 +43,13 @@ export function defaultDevice(): Promise<Device> {
 
 /**
  * Loads a model folder: config.json, model.safetensors or shards with their index (f32, f16, bf16, or quantised to NF4 by
- * bitsandbytes), and where they are there the tokenizer files and generation_config.json.
+ * bitsandbytes), and where they are there the tokenizer files and generation_config.json. Or a GGUF file of llama.cpp, which
+ * holds all of it (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K).
  *
  * Weights are f32 on the CPU; on a GPU with shader-f16, matrices that are stored in half precision stay so.
  *
- * @param name a folder, or "owner/name" of a model on the Hub, whose files are fetched into the cache that it shares with
- *   huggingface_hub; small files are checked before the weights are fetched
+ * @param name a folder, a file whose name ends in .gguf, or "owner/name" of a model on the Hub, whose files are fetched into the
+ *   cache that it shares with huggingface_hub; small files are checked before the weights are fetched
  * @throws UserError when a file is missing or malformed, a tensor does not fit the configuration, the tokenizer has
  *   more tokens than the embedding, or the Hub refuses or cannot be reached
  *
@@ -80,29 +82,52 @@ export async function loadModel(name: string, options: LoadModelOptions = {}): P
   if (quantize !== undefined && quantize !== "nf4") {
     throw new UserError(`loadModel: quantize is ${JSON.stringify(quantize)}; only "nf4" is supported.`);
   }
+  const files = isGguf(name) ? await openGgufModel(name) : await openFolder(name, options);
+  try {
+    const { config, tokenizer, generation } = files;
+    if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
+      throw new UserError(
+        `${name}: the tokenizer has ${tokenizer.vocabSize} tokens, the embedding only ${config.vocabSize} rows; they are not of one model.`,
+      );
+    }
+    const device = options.device ?? await defaultDevice();
+    checkHeadSize(name, config, device);
+    const checkpoint = await files.weights();
+    const prequantised = [...checkpoint.tensors.keys()].some(isBnbPart);
+    if (device.backend === "cpu" && !prequantised) checkMemory(name, config, options);
+    const weights = await loadWeights(name, config, checkpoint, device, options);
+    return { name, config, device, weights, tokenizer, generation, adapters: new Map() };
+  } finally {
+    files.close();
+  }
+}
+
+/** A model's files, in whichever form: the weights are fetched and opened when the rest was found to be in order. */
+export interface ModelFiles {
+  config: ModelConfig;
+  tokenizer?: Tokenizer;
+  generation: GenerationConfig;
+  weights(): Promise<Checkpoint>;
+  close(): void;
+}
+
+async function openFolder(name: string, options: HubOptions): Promise<ModelFiles> {
   const source = await modelSource(name, options), { folder } = source;
   await source.fetch("config", "tokenizer");
   const config = await loadConfig(folder);
   const tokenizer = await loadTokenizer(folder);
-  if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
-    throw new UserError(
-      `${name}: the tokenizer has ${tokenizer.vocabSize} tokens, the embedding only ${config.vocabSize} rows; they are not of one model.`,
-    );
-  }
-  const device = options.device ?? await defaultDevice();
-  checkHeadSize(name, config, device);
-  await source.fetch("weights");
-  const checkpoint = await openCheckpoint(folder);
-  try {
-    const prequantised = [...checkpoint.tensors.keys()].some(isBnbPart);
-    if (device.backend === "cpu" && !prequantised) checkMemory(name, config, options);
-    const weights = await loadWeights(name, config, checkpoint, device, options);
-    const generation = await loadGenerationConfig(folder, config, tokenizer);
-    const own = tokenizer && forModel(tokenizer, config);
-    return { name, config, device, weights, tokenizer: own, generation, adapters: new Map() };
-  } finally {
-    checkpoint.close();
-  }
+  const generation = await loadGenerationConfig(folder, config, tokenizer);
+  let checkpoint: Checkpoint | undefined;
+  return {
+    config,
+    tokenizer: tokenizer && forModel(tokenizer, config),
+    generation,
+    async weights() {
+      await source.fetch("weights");
+      return checkpoint = await openCheckpoint(folder);
+    },
+    close: () => checkpoint?.close(),
+  };
 }
 
 /**
