@@ -271,8 +271,8 @@ function begins() {
   byId("model").addEventListener("change", () => chosen(byId("model")));
   byId("other").addEventListener("change", () => chosen(byId("other")));
   byId("notice").textContent = NOTICE;
-  openTalk({ models: chosenModels, describe, changed: remember, failed });
   const earlier = chatOf(location.hash.slice(1));
+  openTalk({ models: chosenModels, describe, changed: remember, failed });
   if (earlier) showChat(earlier);
   addEventListener("storage", ({ key }) => key?.startsWith("fintune.chat.") && changedElsewhere(key));
   addEventListener("resize", showEndButton);

@@ -1,16 +1,19 @@
 // The chat page: HTML, style and script, put together into one text that needs nothing else. Its policy allows exactly this
 // style and this script, and nowhere a string that becomes markup.
 import { createHash } from "node:crypto";
+import chatStyle from "./chat.css" with { type: "text" };
 import elements from "./elements.js" with { type: "text" };
+import frameStyle from "./frame.css" with { type: "text" };
 import history from "./history.js" with { type: "text" };
 import main from "./main.js" with { type: "text" };
 import markdown from "./markdown.js" with { type: "text" };
+import narrowStyle from "./narrow.css" with { type: "text" };
 import html from "./page.html" with { type: "text" };
 import rendering from "./rendering.js" with { type: "text" };
 import server from "./server.js" with { type: "text" };
 import settings from "./settings.js" with { type: "text" };
+import settingsStyle from "./settings.css" with { type: "text" };
 import sidebar from "./sidebar.js" with { type: "text" };
-import style from "./style.css" with { type: "text" };
 import talk from "./talk.js" with { type: "text" };
 
 /** What the page asks for at config.json; all but `models` may be left away. */
@@ -46,6 +49,8 @@ function scoped(module: string): string {
 // In the order of their imports.
 const modules = [elements, markdown, rendering, server, history, settings, sidebar, talk, main];
 const script = `\n${modules.map(scoped).join("\n")}`;
+
+const style = [frameStyle, chatStyle, settingsStyle, narrowStyle].join("\n");
 
 const hash = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
