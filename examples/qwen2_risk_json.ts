@@ -87,7 +87,7 @@ const recipe = embedded
     maxLength: 320,
     batchSize: 16,
     accumulation: 1,
-    epochs: 2,
+    epochs: 3,
     learningRate: 3e-3,
     maxNewTokens: 160,
   }

@@ -54,7 +54,7 @@ import {
 import type { Fact } from "./finsight/introductions.ts";
 import { drawThreads } from "./finsight/threads.ts";
 import { on, readFlags, text, whole } from "./flags.ts";
-import { freshFolder, refuseGain, saveBoth, stepsOf, tune } from "./tune.ts";
+import { formAlone, freshFolder, refuseGain, saveBoth, stepsOf, tune } from "./tune.ts";
 
 showUserErrors();
 const started = performance.now();
@@ -251,6 +251,11 @@ console.log(`\nROUGE-L by category\n${
     return { category, answers: rows.length, base: mean("base"), tuned: mean("tuned") };
   }))
 }`);
+const tuned = report.measures.find(({ name }) => name === "ROUGE-L")!.values.tuned.value;
+const form = formAlone(
+  report.answers.map(({ reference, predictions }) => ({ reference, prediction: predictions.tuned })),
+);
+console.log(`the tuned answers, held against other questions' references: ROUGE-L ${form.toFixed(4)}`);
 for (const { question, reference, predictions } of report.answers.slice(0, 4)) {
   console.log(
     `\n${question.slice(-400)}\n  base:      ${predictions.base.slice(0, 300)}\n  tuned:     ${
@@ -274,7 +279,7 @@ console.log(
     `adapter, scores and charts: ${out}`,
 );
 if (flags.control && !own) {
-  refuseGain("ROUGE-L", report.measures.find(({ name }) => name === "ROUGE-L")!.changes.tuned.value, 0.1);
+  refuseGain("ROUGE-L beyond form alone", tuned - form, 0.1);
 }
 
 /** The last question and its answer, behind the document's kind of system prompt. */

@@ -8,6 +8,7 @@ import {
   evaluateLoss,
   type LossPoint,
   type Model,
+  rougeScore,
   type RunOptions,
   saveChart,
   type Schedule,
@@ -53,6 +54,20 @@ export async function freshFolder(parent: string, name: string): Promise<string>
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
   return folder;
+}
+
+/**
+ * ROUGE-L that answers get for their form alone: each held against the references of twenty other rows. What an answer scores
+ * above that, it scores for being the answer to its own question.
+ */
+export function formAlone(answers: readonly { reference: string; prediction: string }[]): number {
+  const turns = Array.from({ length: Math.min(20, answers.length - 1) }, (_, i) => i + 1);
+  const other = (i: number, turn: number) => answers[(i + turn) % answers.length].reference;
+  const scores = turns.map((turn) =>
+    rougeScore(answers.map(({ prediction }) => prediction), answers.map((_, i) => other(i, turn))).rougeL
+      .fmeasure
+  );
+  return scores.reduce((sum, score) => sum + score, 0) / scores.length;
 }
 
 /** Ends the program where a control, trained on shuffled answers, gained more than `most`: then the gain proves nothing. */

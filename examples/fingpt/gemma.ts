@@ -29,7 +29,7 @@ export const recipe: EmbeddedModel = {
   },
   documents: shortText,
   seed: 12,
-  tokens: 1.8e6,
+  tokens: 3.6e6,
   charactersPerToken: 3,
   tokenizer: {
     special: { pad: "<pad>", bos: "<bos>", eos: "<eos>" },

@@ -30,7 +30,7 @@ export const recipe: EmbeddedModel = {
   },
   documents: marketNews,
   seed: 5,
-  tokens: 1.8e6,
+  tokens: 4e6,
   charactersPerToken: 3,
   tokenizer: {
     // [INST] and [/INST] are plain text, as in Mistral 7B's first version.
