@@ -65,6 +65,7 @@ function fillModels() {
   byId("model").value = modelOf(earlier.model)?.id ?? tuned?.id ?? "";
   byId("other").value = modelOf(earlier.other)?.id ?? otherSide(byId("model").value) ?? "";
   byId("beside").hidden = models.length < 2;
+  byId("model").disabled = models.length < 2;
   setBeside(earlier.beside === true);
 }
 
@@ -146,6 +147,12 @@ function begin(config) {
   if (config.apiKey === true && apiKey() === "") {
     failed({ kind: "key", message: "The server wants an API key." });
   }
+}
+
+/** Whether an answer that broke off means that the server is gone is for the server to say. */
+function answerFailed(failure) {
+  if (failure.kind === "gone") connect();
+  else failed(failure);
 }
 
 /** A line over the chat until the server is there again, or has its key. */
@@ -272,7 +279,7 @@ function begins() {
   byId("other").addEventListener("change", () => chosen(byId("other")));
   byId("notice").textContent = NOTICE;
   const earlier = chatOf(location.hash.slice(1));
-  openTalk({ models: chosenModels, describe, changed: remember, failed });
+  openTalk({ models: chosenModels, describe, changed: remember, failed: answerFailed });
   if (earlier) showChat(earlier);
   addEventListener("storage", ({ key }) => key?.startsWith("fintune.chat.") && changedElsewhere(key));
   addEventListener("resize", showEndButton);

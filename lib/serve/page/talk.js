@@ -176,6 +176,7 @@ function refresh(answer) {
   view.failure.textContent = answer.error ?? "";
   view.foot.hidden = isOn;
   view.copy.hidden = answer.text === "";
+  view.foot.classList.toggle("bare", answer.text === "");
   view.note.textContent = noteOf(answer);
   if (follow) toEnd();
   else showEndButton();
@@ -186,7 +187,7 @@ function noteOf({ state, finish, tokens, seconds, text, settings }) {
   if (state === "stopped") parts.push("stopped");
   if (finish === "length") parts.push(`cut off at ${settings?.max_tokens ?? tokens} tokens`);
   if (state === "done" && text === "") parts.push("an empty answer");
-  if (tokens > 0 && finish !== "length") parts.push(`${tokens} tokens`);
+  if (tokens > 0 && finish !== "length") parts.push(tokens === 1 ? "1 token" : `${tokens} tokens`);
   if (tokens > 0 && seconds > 0) {
     parts.push(`${(tokens / seconds).toFixed(tokens / seconds < 10 ? 1 : 0)} tokens/s`);
   }
