@@ -51,12 +51,13 @@ async function answerWrites(hub: PushHub, request: Request): Promise<Response | 
     .exec(pathname);
   const isNew = pathname === "/api/repos/create";
   if (!isNew && !api && !lfs) return undefined;
+  if (lfs?.[3] === "complete") return await complete(hub, request); // a signed address
   const authorization = request.headers.get("authorization");
   if (authorization !== `Bearer ${TOKEN}`) return refuse(401, "", "Invalid username or password.");
   if (isNew) return await create(hub, request);
   const name = api ? `${api[1]}/${api[2]}` : `${lfs![1] ?? "models"}/${lfs![2]}`;
   if (!hub.repos[name]) return refuse(404, "RepoNotFound", "Repository not found");
-  if (lfs) return await (lfs[3] === "complete" ? complete(hub, request) : batch(hub, name, request));
+  if (lfs) return await batch(hub, name, request);
   if (api![3] === "preupload") return await preupload(request);
   return api![3] === "commit" ? await commit(hub, name, request) : json(xetAccess(hub));
 }

@@ -1,8 +1,8 @@
 // What a name means: something here, or a repository on the Hub; and which file names from there may touch the disk.
 import { UserError } from "../errors.ts";
 
-/** The kinds of repositories that are read. */
-export type RepoType = "model" | "dataset";
+/** The kinds of repositories: models and data sets are read, models and spaces (programs) are pushed to. */
+export type RepoType = "model" | "dataset" | "space";
 
 /** A repository at a revision. */
 export interface Repo {

@@ -5,7 +5,8 @@ import type { Repo } from "./names.ts";
 import { TryAgain } from "./request.ts";
 import type { HubSettings } from "./settings.ts";
 
-const PASSING = [408, 425, 429, 500, 502, 503, 504];
+/** Statuses of faults that may pass. */
+export const PASSING: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 
 /**
  * The error for an answer that is no success.
@@ -28,6 +29,10 @@ export function refusal(
   return new UserError(sentence(settings, repo, status, headers, what));
 }
 
+/** The repository's page for people. */
+export const pageOf = ({ endpoint }: HubSettings, { type, id }: Repo): string =>
+  `${endpoint}/${type === "model" ? "" : `${type}s/`}${id}`;
+
 function sentence(
   settings: HubSettings,
   repo: Repo,
@@ -36,7 +41,7 @@ function sentence(
   what?: string,
 ): string {
   const { id, type, revision } = repo;
-  const page = `${settings.endpoint}/${type === "dataset" ? "datasets/" : ""}${id}`;
+  const page = pageOf(settings, repo);
   const kind = type === "dataset" ? "data set" : type;
   const code = headers.get("x-error-code"),
     message = serverText(headers.get("x-error-message"), settings.token);
@@ -69,20 +74,21 @@ function sentence(
 }
 
 /** The server's own words, short, on one line, and never with the token in them. */
-function serverText(text: string | null, token: string | undefined): string {
+export function serverText(text: string | null, token: string | undefined): string {
   const whole = token ? (text ?? "").replaceAll(token, "[token]") : text ?? "";
   // deno-lint-ignore no-control-regex
   return whole.replace(/[\x00-\x1f\x7f]+/g, " ").trim().slice(0, 200).replace(/[.!]$/, "");
 }
 
-function passingText(status: number, host: string): string {
+/** What such a status means. */
+export function passingText(status: number, host: string): string {
   return status === 429
     ? `${host} has had too many requests from here (429; with a token it allows more)`
     : `${host} answered ${status}`;
 }
 
 /** Milliseconds of Retry-After (seconds or a date), or of the Hub's rate limit header ("api";r=0;t=55). */
-function askedWait(headers: Headers): number | undefined {
+export function askedWait(headers: Headers): number | undefined {
   const after = headers.get("retry-after")?.trim() ?? headers.get("ratelimit")?.match(/r=0;\s*t=(\d+)/)?.[1];
   if (after === undefined) return undefined;
   if (/^\d+$/.test(after)) return Number(after) * 1000;

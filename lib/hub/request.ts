@@ -129,7 +129,7 @@ async function* readBody(response: Response, watch: Watchdog): AsyncGenerator<Ui
 }
 
 /** What fetch throws names addresses with signatures in them: only what went wrong is kept. */
-function passing(error: unknown, signal?: AbortSignal): unknown {
+export function passing(error: unknown, signal?: AbortSignal): unknown {
   if (signal?.reason instanceof TryAgain) return signal.reason;
   if (error instanceof TryAgain || error instanceof UserError) return error;
   const text = String((error as Error)?.message ?? error).replace(/url \(.*?\)/g, "");

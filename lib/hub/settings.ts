@@ -1,5 +1,6 @@
 // What the environment says about the Hub: the same variables and files that Python's huggingface_hub reads, so that a machine
 // which is set up for one is set up for the other.
+import { setTimeout as wait } from "node:timers/promises";
 import { join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../formats/file_error.ts";
@@ -16,12 +17,14 @@ export interface HubSettings {
   offline: boolean;
   /** Whether snapshots may link to blobs; where not, the files lie in the snapshots themselves. */
   symlinks: boolean;
+  /** Upload by the older way (LFS) alone. Default: Xet where the Hub offers it. */
+  withoutXet?: boolean;
   /** No progress line. */
   quiet: boolean;
   /** Milliseconds without a byte before a connection is given up. */
   timeout: number;
-  /** Waits between two tries. */
-  sleep(milliseconds: number): Promise<void>;
+  /** Waits between two tries; the signal ends it at once. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
 /** Reads the settings anew; cheap, and a notebook may have changed them. */
@@ -39,9 +42,10 @@ export async function hubSettings(): Promise<HubSettings> {
     cache: expandHome(cache),
     offline: isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE"),
     symlinks: !isOn("HF_HUB_DISABLE_SYMLINKS"),
+    withoutXet: isOn("HF_HUB_DISABLE_XET"),
     quiet: isOn("HF_HUB_DISABLE_PROGRESS_BARS"),
     timeout: 1000 * (Number(variable("HF_HUB_DOWNLOAD_TIMEOUT")) || 30),
-    sleep: (milliseconds) => new Promise((done) => setTimeout(done, milliseconds)),
+    sleep: (milliseconds, signal) => wait(milliseconds, undefined, { signal }),
   };
 }
 

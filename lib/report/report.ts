@@ -50,7 +50,8 @@ export async function report(run: string, options: ReportOptions = {}): Promise<
   return path;
 }
 
-async function readRun(run: string): Promise<RunFolder> {
+/** What a run has left in its folder. */
+export async function readRun(run: string): Promise<RunFolder> {
   const pathOf = async (...names: string[]) => {
     const path = join(run, ...names);
     return await exists(path) ? path : undefined;
