@@ -1,0 +1,116 @@
+// Answers to a request as one JSON object, or as server-sent events while they are made.
+import {
+  endChunk,
+  type Head,
+  pieceChunk,
+  roleChunk,
+  type Usage,
+  usageChunk,
+  wholeBody,
+  type WholeChoice,
+} from "./bodies.ts";
+import type { Piece } from "./choice.ts";
+import { errorBody } from "./errors.ts";
+
+/** Answers on their way. */
+export interface Running {
+  readonly head: Head;
+  readonly choices: readonly AsyncGenerator<Piece, void, void>[];
+  readonly promptTokens: number;
+  readonly includeUsage: boolean;
+  /** Called with each piece, for the counters. */
+  onPiece(piece: Piece): void;
+  /** Called once: the answers are there, or (`left`) nobody wants them any more. */
+  onEnd(left: boolean): void;
+}
+
+/** The pieces of all answers in the order in which they are made. */
+async function* merged(running: Running): AsyncGenerator<Piece, void, void> {
+  type Next = { source: AsyncGenerator<Piece, void, void>; result: IteratorResult<Piece, void> };
+  const next = (source: Next["source"]): Promise<Next> =>
+    source.next().then((result) => ({ source, result }));
+  const pending = new Map(running.choices.map((source) => [source, next(source)]));
+  while (pending.size > 0) {
+    const { source, result } = await Promise.race(pending.values());
+    if (result.done) {
+      pending.delete(source);
+      continue;
+    }
+    pending.set(source, next(source));
+    running.onPiece(result.value);
+    yield result.value;
+  }
+}
+
+/** The answers, whole; undefined where they were ended before a token came. */
+export async function collect(
+  running: Running,
+): Promise<{ choices: WholeChoice[]; usage: Usage } | undefined> {
+  const usage: Usage = { prompt: running.promptTokens, completion: 0 };
+  const choices = running.choices.map((_, index) => ({
+    index,
+    text: "",
+    logprobs: [] as Piece["logprobs"],
+    finish: "",
+  }));
+  try {
+    for await (const { index, text, logprobs, tokens, finish } of merged(running)) {
+      const choice = choices[index];
+      choice.text += text;
+      choice.logprobs = [...choice.logprobs, ...logprobs];
+      choice.finish = finish ?? "";
+      usage.completion += tokens;
+    }
+  } finally {
+    running.onEnd(false);
+  }
+  const ended = usage.completion === 0 && choices.every(({ finish }) => finish === "length");
+  return ended ? undefined : { choices, usage };
+}
+
+export const wholeResponse = (running: Running, done: { choices: WholeChoice[]; usage: Usage }): Response =>
+  Response.json(wholeBody(running.head, done.choices, done.usage));
+
+/** The answers as events; a client that closes the connection ends them. */
+export function eventResponse(running: Running): Response {
+  const encoder = new TextEncoder(), source = events(running);
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { value, done } = await source.next();
+      if (done) {
+        running.onEnd(false);
+        controller.close();
+      } else controller.enqueue(encoder.encode(`data: ${value}\n\n`));
+    },
+    cancel: () => running.onEnd(true),
+  });
+  const headers = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no", // a proxy in between must not wait for the end
+  };
+  return new Response(body, { headers });
+}
+
+async function* events(running: Running): AsyncGenerator<string, void, void> {
+  const { head, includeUsage, choices } = running;
+  // With usage asked for, all chunks have the field.
+  const json = (chunk: object) => JSON.stringify(includeUsage ? { usage: null, ...chunk } : chunk);
+  const usage: Usage = { prompt: running.promptTokens, completion: 0 }, sent = choices.map(() => 0);
+  try {
+    if (head.kind === "chat") { for (const index of choices.keys()) yield json(roleChunk(head, index)); }
+    for await (const piece of merged(running)) {
+      const { index, text, tokens, finish, logprobs } = piece;
+      usage.completion += tokens;
+      if (text !== "" || logprobs.length > 0) yield json(pieceChunk(head, piece, sent[index]));
+      sent[index] += text.length;
+      if (finish) yield json(endChunk(head, index, finish));
+    }
+    if (includeUsage) yield json(usageChunk(head, usage));
+  } catch (error) {
+    console.error(error);
+    yield JSON.stringify(errorBody(500, "The server failed at this answer."));
+    return;
+  }
+  yield "[DONE]";
+}

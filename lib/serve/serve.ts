@@ -1,0 +1,187 @@
+// serve: a model, with its adapters, behind an HTTP interface that OpenAI's clients speak, and with a page to chat on.
+import { UserError } from "../errors.ts";
+import type { Prompt } from "../data/prompt.ts";
+import type { Model } from "../models/model.ts";
+import { checkExposure } from "./guard.ts";
+import type { Context } from "./handler.ts";
+import { createMetrics } from "./metrics.ts";
+import { openModels, type ServedModel } from "./models.ts";
+import { respond, type Site } from "./routes.ts";
+import { schemaConstraints } from "./schemas.ts";
+import type { PageConfig } from "./page/page.ts";
+
+/** Options of {@linkcode serve}. */
+export interface ServeOptions {
+  /** Default 8000; 0 takes any that is free. */
+  port?: number;
+  /** Default "127.0.0.1": this machine alone. Any other address needs an `apiKey`. */
+  hostname?: string;
+  /** Requests must carry it as a bearer token (all but the page itself and /health); at least 8 characters. */
+  apiKey?: string;
+  /** Other names under which browsers may call this server; default: localhost and the hostname. */
+  allowedHosts?: readonly string[];
+  /** Origins ("https://example.com") whose pages may call this server; default: none but its own. */
+  corsOrigins?: readonly string[];
+  /** Answers that go on at the same time; default 8. */
+  maxStreams?: number;
+  /** Answers that may wait for a place; more are refused with 429. Default 100. */
+  maxQueue?: number;
+  /** Tokens of a prompt with its answer at most; default: the model's positions, at most 2,048. */
+  maxLength?: number;
+  /** How a chat's last question becomes the model's text, for models that were tuned without a chat template. */
+  prompt?: Prompt;
+  /** Longest time for an answer, in seconds; then it ends as it is. Default 600. */
+  answerSeconds?: number;
+  /** Longest body of a request; default 1,000,000 bytes. */
+  maxBodyBytes?: number;
+  /** What the page shows beside the models: title, examples, notice. */
+  page?: Omit<PageConfig, "models" | "apiKey">;
+  /** Stops the server, as `stop` does. */
+  signal?: AbortSignal;
+  /** Do not print the address. */
+  quiet?: boolean;
+}
+
+/** A running server. */
+export interface Server {
+  /** Where it listens, such as http://127.0.0.1:8000. */
+  readonly url: string;
+  /** The names of /v1/models. */
+  readonly models: readonly string[];
+  /**
+   * Takes no new requests, lets running answers end within so many seconds (default 10), ends the others as they are, and
+   * frees the memory of the answers; the models stay.
+   */
+  stop(seconds?: number): Promise<void>;
+  /** Resolves when the server has stopped. */
+  readonly finished: Promise<void>;
+}
+
+/**
+ * Serves models to OpenAI's clients: /v1/chat/completions and /v1/completions (streamed or not, with stop, seed, n, logprobs,
+ * usage, response_format), /v1/models, /health, /metrics for Prometheus, and a page to chat on at /.
+ *
+ * What is asked at the same time is answered together, token by token (see {@linkcode openStreams}). One model is offered as
+ * its base and with each of its adapters, under its folder's name: `NAME` and `NAME/ADAPTER`; several are offered under the
+ * names that they are given. The same seed gives the same answer, and temperature 0 the answer of {@linkcode generate}.
+ *
+ * Needs --allow-net. Without a chat template in the model's folder, chats need `prompt`.
+ *
+ * @throws UserError for an address that others can reach without an apiKey, a port that is taken, a model without a
+ *   tokenizer, or answers that do not fit into memory
+ *
+ * @example
+ * ```ts
+ * import { financeQA, loadModel, serve } from "@fintune/fintune";
+ * const model = await loadModel("examples/tiny/model");
+ * const server = await serve(model, { port: 0, prompt: financeQA, quiet: true });
+ * const response = await fetch(`${server.url}/v1/chat/completions`, {
+ *   method: "POST",
+ *   headers: { "content-type": "application/json" },
+ *   body: JSON.stringify({
+ *     model: server.models[0],
+ *     messages: [{ role: "user", content: "What is a bond?" }],
+ *     max_tokens: 8,
+ *   }),
+ * });
+ * const { choices } = await response.json();
+ * console.log(choices[0].message.content);
+ * await server.stop();
+ * ```
+ */
+export async function serve(
+  models: Model | Readonly<Record<string, Model>>,
+  options: ServeOptions = {},
+): Promise<Server> {
+  const { port = 8000, hostname = "127.0.0.1", apiKey, maxStreams = 8, maxQueue = 100, signal } = options;
+  checkExposure(hostname, apiKey);
+  checkNumbers(options);
+  const served = openModels(models, { maxStreams, maxLength: options.maxLength });
+  const state = { stopping: false };
+  const site = await siteOf(served, { ...options, hostname, maxStreams, maxQueue }, state);
+  const closeStreams = () =>
+    Promise.all([...new Set([...served.values()].map(({ streams }) => streams.close()))]);
+
+  let http: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    http = Deno.serve({ port, hostname, onListen() {} }, (request) => respond(site, request));
+  } catch (error) {
+    await closeStreams();
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new UserError(`Port ${port} is taken: choose another, or 0 for any that is free.`);
+    }
+    throw error;
+  }
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  const url = `http://${host}:${http.addr.port}`;
+  if (!options.quiet) console.log(`${[...served.keys()].join(", ")} at ${url}`);
+
+  let stopped: Promise<void> | undefined;
+  const stop = (seconds: number = 10): Promise<void> =>
+    stopped ??= (async () => {
+      state.stopping = true;
+      const timer = setTimeout(() => site.running.forEach((control) => control.abort()), 1000 * seconds);
+      await http.shutdown();
+      clearTimeout(timer);
+      await closeStreams();
+    })();
+  const finished = http.finished.then(() => stop(0));
+  const onAbort = () => void stop();
+  signal?.addEventListener("abort", onAbort);
+  finished.finally(() => signal?.removeEventListener("abort", onAbort));
+  if (signal?.aborted) onAbort();
+  return { url, models: [...served.keys()], stop, finished };
+}
+
+async function siteOf(
+  served: ReadonlyMap<string, ServedModel>,
+  options: ServeOptions & { hostname: string; maxStreams: number; maxQueue: number },
+  state: { readonly stopping: boolean },
+): Promise<Site> {
+  const { apiKey, prompt, page = {} } = options;
+  const { chatPage, chatPageHeaders } = await import("./page/page.ts");
+  const question: Context["question"] = prompt && ((turns) => {
+    const last = turns.findLast(({ role }) => role === "user") ?? turns.at(-1)!;
+    return prompt.question({ instruction: last.content, input: "" });
+  });
+  const models = [...served.values()].map(({ id, base, adapter }) => ({
+    id,
+    base,
+    adapter: adapter ?? undefined,
+  }));
+  return {
+    served,
+    metrics: createMetrics(),
+    places: options.maxStreams + options.maxQueue,
+    answerSeconds: options.answerSeconds ?? 600,
+    created: Math.floor(Date.now() / 1000),
+    question,
+    schemaConstraint: schemaConstraints(),
+    running: new Set(),
+    stopping: () => state.stopping,
+    guard: {
+      hostname: options.hostname,
+      apiKey,
+      allowedHosts: (options.allowedHosts ?? []).map((host) => host.toLowerCase()),
+      corsOrigins: options.corsOrigins ?? [],
+      maxBodyBytes: options.maxBodyBytes ?? 1e6,
+      bodySeconds: 30,
+    },
+    page: {
+      html: chatPage,
+      headers: chatPageHeaders,
+      config: { ...page, models, apiKey: apiKey !== undefined },
+    },
+  };
+}
+
+function checkNumbers({ port = 0, maxQueue = 0, answerSeconds = 1, maxBodyBytes = 1 }: ServeOptions): void {
+  const check = (name: string, value: number, least: number, most: number) => {
+    if (Number.isSafeInteger(value) && value >= least && value <= most) return;
+    throw new UserError(`${name} is ${value}; it must be a whole number from ${least} to ${most}.`);
+  };
+  check("port", port, 0, 65535);
+  check("maxQueue", maxQueue, 0, 1e6);
+  check("answerSeconds", answerSeconds, 1, 2e6);
+  check("maxBodyBytes", maxBodyBytes, 1, 1e9);
+}
