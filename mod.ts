@@ -154,6 +154,7 @@ export {
   type RopeScaling,
 } from "./lib/models/config.ts";
 export { exportGGUF, type ExportGGUFOptions } from "./lib/gguf/export.ts";
+export type { GGUFType } from "./lib/gguf/mixture.ts";
 export { exportLoraGGUF, type ExportLoraGGUFOptions } from "./lib/gguf/lora.ts";
 export { modelfile, type ModelfileOptions } from "./lib/gguf/modelfile.ts";
 export type { GenerationConfig } from "./lib/models/generation_config.ts";

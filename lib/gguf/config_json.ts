@@ -1,42 +1,9 @@
 // llama.cpp's metadata as the config.json that it was made from, which then passes the checks that every config.json passes.
 import { UserError } from "../errors.ts";
-import { inverseFrequencies, type ModelConfig, parseConfig } from "../models/config.ts";
+import { inverseFrequencies, type ModelConfig, parseConfig, type RopeScaling } from "../models/config.ts";
 import { dequantizeGgml } from "./dequantize.ts";
+import { endIds, type MetadataReader, metadataReader } from "./metadata_reader.ts";
 import type { GgufFile } from "./read.ts";
-import type { Metadata } from "./values.ts";
-
-/** Typed values of the metadata; complaints name file and key. */
-export interface MetadataReader {
-  number(key: string): number | undefined;
-  text(key: string): string | undefined;
-  flag(key: string): boolean | undefined;
-  list<T>(key: string, of: "string" | "number"): T[] | undefined;
-}
-
-/** Reads single values. */
-export function metadataReader(metadata: Metadata, path: string): MetadataReader {
-  const typed = <T>(key: string, type: string): T | undefined => {
-    const found = metadata.get(key);
-    if (found === undefined) return undefined;
-    if (found.type !== "array" && typeof found.value === type) return found.value as T;
-    throw new UserError(
-      `${path}: ${key} must be a ${type}, but it is ${JSON.stringify(found.value)?.slice(0, 80)}.`,
-    );
-  };
-  return {
-    number: (key) => typed(key, "number"),
-    text: (key) => typed(key, "string"),
-    flag: (key) => typed(key, "boolean"),
-    list<T>(key: string, of: string) {
-      const found = metadata.get(key);
-      if (found === undefined) return undefined;
-      if (found.type === "array" && found.value.every((value) => typeof value === of)) {
-        return found.value as T[];
-      }
-      throw new UserError(`${path}: ${key} must be a list of ${of}s.`);
-    },
-  };
-}
 
 /**
  * The configuration of a GGUF file's model.
@@ -110,12 +77,6 @@ function t5Json(own: (key: string) => number | undefined, has: (name: string) =>
   };
 }
 
-/** All that end a text. */
-export function endIds(read: MetadataReader): number[] {
-  const ids = ["eos", "eot", "eom"].map((name) => read.number(`tokenizer.ggml.${name}_token_id`));
-  return [...new Set(ids.filter((id) => id !== undefined))];
-}
-
 function linearScaling(
   read: MetadataReader,
   arch: string,
@@ -141,27 +102,35 @@ async function stretched(config: ModelConfig, file: GgufFile, path: string): Pro
   const factors = dequantizeGgml(info.type, await file.read("rope_freqs.weight"));
   if (factors.every((factor) => factor === 1)) return config;
   const plain = inverseFrequencies({ ...config, ropeScaling: null });
-  const factor = factors.reduce((most, one) => Math.max(most, one), 1);
-  const between = [...factors.keys()].filter((i) => factors[i] > 1.0001 && factors[i] < factor * 0.9999);
-  const share = (i: number) => (1 / factors[i] - 1 / factor) / (1 - 1 / factor),
-    turns = (i: number) => plain[i] / (2 * Math.PI);
-  const [first, last] = [between[0], between.at(-1)!];
-  const slope = between.length < 2 ? 0 : (share(first) - share(last)) / (turns(first) - turns(last));
-  const high = between.length < 2 ? 4 : 1 - 1 / (share(first) - slope * turns(first));
-  const candidates = between.length < 2 ? [8192, 4096, 2048, 1024] : [Math.round(slope * (high - 1))];
-  for (const originalMaxPositionEmbeddings of candidates) {
-    const ropeScaling = {
-      ropeType: "llama3" as const,
-      factor,
-      lowFreqFactor: 1,
-      highFreqFactor: Math.round(high * 1000) / 1000,
-      originalMaxPositionEmbeddings,
-    };
-    if (!(ropeScaling.highFreqFactor > 1)) continue;
+  for (const ropeScaling of likelyScalings(factors, plain)) {
     const made = inverseFrequencies({ ...config, ropeScaling });
     if (made.every((one, i) => Math.abs(plain[i] / one / factors[i] - 1) < 1e-3)) {
       return { ...config, ropeScaling };
     }
   }
   throw refuse();
+}
+
+/** What fits the factors between the borders; where fewer than two are there, with Llama 3's own high_freq_factor. */
+function likelyScalings(factors: Float32Array, plain: Float32Array): RopeScaling[] {
+  const factor = factors.reduce((most, one) => Math.max(most, one), 1);
+  const between = [...factors.keys()].filter((i) => factors[i] > 1.0001 && factors[i] < factor * 0.9999);
+  // (original * turns - 1) / (high - 1), with turns a position
+  const share = (i: number) => (1 / factors[i] - 1 / factor) / (1 - 1 / factor);
+  const turns = (i: number) => plain[i] / (2 * Math.PI);
+  const [first] = between, last = between.at(-1)!;
+  let high = 4, originals = [8192, 4096, 2048, 1024];
+  if (between.length === 1) originals = [((high - 1) * share(first) + 1) / turns(first)];
+  if (between.length > 1) {
+    const slope = (share(first) - share(last)) / (turns(first) - turns(last));
+    high = 1 - 1 / (share(first) - slope * turns(first));
+    originals = [slope * (high - 1)];
+  }
+  return originals.map((original) => ({
+    ropeType: "llama3" as const,
+    factor,
+    lowFreqFactor: 1,
+    highFreqFactor: Math.round(high * 1000) / 1000,
+    originalMaxPositionEmbeddings: Math.round(original),
+  })).filter((scaling) => scaling.highFreqFactor > 1 && scaling.originalMaxPositionEmbeddings > 0);
 }

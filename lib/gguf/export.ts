@@ -4,7 +4,7 @@ import { UserError } from "../errors.ts";
 import { activeAdapter, type Model } from "../models/model.ts";
 import { weightValues } from "../quantize/model.ts";
 import { modelMetadata, ropeFactors } from "./metadata.ts";
-import { chooseTypes, type ExportType, fileTypes } from "./mixture.ts";
+import { chooseTypes, fileTypes, type GGUFType } from "./mixture.ts";
 import { convertWeight, ggufName } from "./names.ts";
 import { quantizeGgml } from "./quantize.ts";
 import { tokenizerMetadata } from "./vocabulary.ts";
@@ -16,7 +16,7 @@ export interface ExportGGUFOptions {
    * How numbers are stored; default "f16". "q8_0" takes 8.5 bits a weight, "q4_0" 4.5; "q4_k_m" is llama-quantize's Q4_K_M, about
    * 4.8, with its neighbours (Q5_0, Q8_0) where rows are no multiple of 256, and f16 where they are none of 32.
    */
-  type?: ExportType;
+  type?: GGUFType;
   /** Replace a file that is there; default false. */
   overwrite?: boolean;
 }
@@ -64,7 +64,7 @@ export async function exportGGUF(
   await writeGguf(path, metadata, tensorsOf(model, type), { overwrite });
 }
 
-function tensorsOf(model: Model, type: ExportType): Map<string, GgufTensor> {
+function tensorsOf(model: Model, type: GGUFType): Map<string, GgufTensor> {
   const { config, device, weights } = model;
   const shapes = new Map([...weights].map(([name]) => [name, shapeOf(model, name)]));
   const types = chooseTypes(

@@ -3,14 +3,11 @@ import { UserError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { type ModelConfig, parameterShapes } from "../models/config.ts";
 import type { ModelFiles } from "../models/load.ts";
+import { ggufTokenizer } from "../text/tokenizer.ts";
 import { ggufConfig } from "./config_json.ts";
 import { dequantizeGgml } from "./dequantize.ts";
 import { convertWeight, ggufName, isChanged } from "./names.ts";
 import { type GgufFile, openGguf } from "./read.ts";
-import { ggufTokenizer } from "./tokenizer.ts";
-
-/** Whether a name is a GGUF file's. */
-export const isGguf = (name: string): boolean => /\.gguf$/i.test(name);
 
 /**
  * Opens a GGUF file, to be closed; quantised weights are given as the numbers that they stand for.
@@ -21,7 +18,7 @@ export async function openGgufModel(path: string): Promise<ModelFiles> {
   const file = await openGguf(path);
   try {
     const config = await ggufConfig(file, path);
-    const tokenizer = await ggufTokenizer(file.metadata, config, path);
+    const tokenizer = await ggufTokenizer(file.metadata, path);
     const generation = {
       eosTokenIds: config.eosTokenIds,
       bosTokenId: config.bosTokenId,

@@ -2,12 +2,12 @@
 import { UserError } from "../errors.ts";
 import { countParameters, inverseFrequencies, type ModelConfig } from "../models/config.ts";
 import type { Model } from "../models/model.ts";
-import { type ExportType, fileTypes } from "./mixture.ts";
+import { fileTypes, type GGUFType } from "./mixture.ts";
 import { architectures } from "./names.ts";
 import { bool, f32, type Metadata, string, u32 } from "./values.ts";
 
 /** The metadata that is no tokenizer's. */
-export function modelMetadata(model: Model, type: ExportType): Metadata {
+export function modelMetadata(model: Model, type: GGUFType): Metadata {
   const { config } = model;
   checkSupported(model);
   return new Map([

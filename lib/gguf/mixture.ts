@@ -4,11 +4,11 @@ import type { ModelConfig } from "../models/config.ts";
 import type { WrittenType } from "./quantize.ts";
 import { ggmlTypes } from "./types.ts";
 
-/** What `exportGGUF` writes. */
-export type ExportType = "f32" | "f16" | "q8_0" | "q4_0" | "q4_k_m";
+/** How {@linkcode exportGGUF} stores numbers. */
+export type GGUFType = "f32" | "f16" | "q8_0" | "q4_0" | "q4_k_m";
 
 /** llama.cpp's numbers for them (general.file_type). */
-export const fileTypes: Readonly<Record<ExportType, number>> = {
+export const fileTypes: Readonly<Record<GGUFType, number>> = {
   f32: 0,
   f16: 1,
   q4_0: 2,
@@ -19,7 +19,7 @@ export const fileTypes: Readonly<Record<ExportType, number>> = {
 /** The format of every tensor, by llama.cpp's names. */
 export function chooseTypes(
   shapes: ReadonlyMap<string, readonly number[]>,
-  type: ExportType,
+  type: GGUFType,
   config: ModelConfig,
 ): Map<string, WrittenType> {
   const counters = { values: 0, down: 0 };

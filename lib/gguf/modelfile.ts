@@ -62,7 +62,7 @@ function quoted(text: string): string {
 }
 
 /** Go's template for the turns. The last message may be the beginning of an answer, which is then gone on with. */
-function goTemplate({ user, assistant, open, system }: Turns): string {
+function goTemplate({ user, beforeLater, assistant, open, system }: Turns): string {
   const text = (value: string) => value.replaceAll("{{", '{{ "{{" }}');
   const content = "{{ .Content }}", isLast = "eq (len (slice $.Messages $i)) 1";
   const inner = system?.inQuestion
@@ -73,8 +73,9 @@ function goTemplate({ user, assistant, open, system }: Turns): string {
   const own = system && !system.inQuestion
     ? `{{ if eq .Role "system" }}${text(system.before)}${content}${text(system.after)}{{ else if`
     : "{{ if";
+  const later = beforeLater === "" ? "" : `{{ if gt $i 1 }}${text(beforeLater)}{{ end }}`;
   return "{{ range $i, $_ := .Messages }}" +
-    `${own} eq .Role "user" }}${text(user.before)}${inner}${text(user.after)}` +
+    `${own} eq .Role "user" }}${later}${text(user.before)}${inner}${text(user.after)}` +
     `{{ else if eq .Role "assistant" }}${text(assistant.before)}${content}` +
     `{{ if not (${isLast}) }}${text(assistant.after)}{{ end }}{{ end }}` +
     `{{ if and (ne .Role "assistant") (${isLast}) }}${text(open)}{{ end }}{{ end }}`;

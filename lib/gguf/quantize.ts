@@ -24,9 +24,11 @@ const writers: Readonly<Record<Exclude<WrittenType, "F32" | "F16">, BlockWriter>
   Q6_K: quantizeQ6K,
 };
 
-/** Numbers in a format; their count is whole blocks. */
+/** Numbers in a format; their count is whole blocks. Of F32 they are the same memory. */
 export function quantizeGgml(type: WrittenType, values: Float32Array): Uint8Array<ArrayBuffer> {
-  if (type === "F32") return new Uint8Array(values.slice().buffer);
+  if (type === "F32") {
+    return new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength);
+  }
   if (type === "F16") return toFloat16(values);
   const { block, bytes: size } = ggmlTypes[type as GgmlType], write = writers[type];
   const bytes = new Uint8Array(ggmlBytes(type, values.length));

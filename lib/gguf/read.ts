@@ -28,6 +28,9 @@ export interface GgufFile {
   close(): void;
 }
 
+/** Whether a name is a GGUF file's. */
+export const isGguf = (name: string): boolean => /\.gguf$/i.test(name);
+
 /** More than any real file has before its tensors; vocabularies take 10 MB. */
 const MOST_HEADER_BYTES = 1 << 28;
 

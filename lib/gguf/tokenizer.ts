@@ -1,13 +1,12 @@
 // A tokenizer out of a GGUF file's metadata, said as the tokenizer.json that it was made from.
 import { UserError } from "../errors.ts";
-import type { ModelConfig } from "../models/config.ts";
 import type { JsonObject } from "../text/files.ts";
 import { type PieceModel, sentencePieceFiles, type TokenizerFiles } from "../text/sentencepiece.ts";
-import { type SpecialTokens, type Tokenizer, tokenizerFrom } from "../text/tokenizer.ts";
-import { endIds, type MetadataReader, metadataReader } from "./config_json.ts";
+import type { SpecialTokens, TokenizerFacts } from "../text/tokenizer.ts";
+import { endIds, type MetadataReader, metadataReader } from "./metadata_reader.ts";
 import { preTokenizerJson } from "./pre_tokenizers.ts";
 import type { Metadata } from "./values.ts";
-import { tokenTypes } from "./vocabulary.ts";
+import { tokenTypes } from "./token_types.ts";
 
 /** What every kind has. */
 interface Vocabulary {
@@ -19,15 +18,14 @@ interface Vocabulary {
 }
 
 /**
- * The tokenizer of a GGUF file; undefined where it has none.
+ * What a GGUF file says of its tokenizer; undefined where it has none.
  *
  * @throws UserError for a kind that is not supported, or lists that do not belong together
  */
-export async function ggufTokenizer(
+export function ggufTokenizerFiles(
   metadata: Metadata,
-  config: ModelConfig,
   path: string,
-): Promise<Tokenizer | undefined> {
+): { files: TokenizerFiles; facts: TokenizerFacts } | undefined {
   const read = metadataReader(metadata, path), kind = read.text("tokenizer.ggml.model");
   if (kind === undefined || kind === "none" || kind === "no_vocab") return undefined;
   const tokens = read.list<string>("tokenizer.ggml.tokens", "string") ?? [];
@@ -51,12 +49,13 @@ export async function ggufTokenizer(
   const special: SpecialTokens = Object.fromEntries(
     Object.entries(named).flatMap(([name, key]) => id(key) === undefined ? [] : [[name, tokens[id(key)!]]]),
   );
-  return await tokenizerFrom({ json: files.json, config: { ...files.config, ...special }, path }, path, {
+  const facts = {
     special,
     endIds: endIds(read).filter((id) => id < tokens.length),
     chatTemplate: read.text("tokenizer.chat_template"),
-    decoderStartTokenId: config.encoderDecoder?.decoderStartTokenId,
-  });
+    decoderStartTokenId: read.number("t5.decoder_start_token_id"),
+  };
+  return { files: { json: files.json, config: { ...files.config, ...special } }, facts };
 }
 
 /** Control tokens and the user's are added ones; what only fills up the embedding is no token. */

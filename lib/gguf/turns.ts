@@ -11,6 +11,8 @@ export interface Around {
 /** A chat template as texts around contents. */
 export interface Turns {
   readonly user: Around;
+  /** What stands before every question but the first (Llama 2 begins each anew with BOS); usually nothing. */
+  readonly beforeLater: string;
   readonly assistant: Around;
   /** Opens the answer that is to be generated. */
   readonly open: string;
@@ -45,19 +47,23 @@ export function findTurns(tokenizer: Tokenizer): Turns | undefined {
   };
   const [head, userAfter] = cut(render(conversation.slice(0, 1), false), USER);
   const [, opening] = cut(render(conversation.slice(0, 1), true), USER);
-  const [, between, answerAfter] = cut(render(conversation.slice(0, 2), false), USER, ANSWER);
-  const [, , next] = cut(render(conversation, true), USER, ANSWER, MORE);
+  const [, , answerAfter] = cut(render(conversation.slice(0, 2), false), USER, ANSWER);
+  const [, between, next] = cut(render(conversation, true), USER, ANSWER, MORE);
   const open = behind(opening, userAfter), answerBefore = behind(between, userAfter);
-  const userBefore = behind(next, answerAfter);
-  if (open === undefined || answerBefore === undefined || userBefore === undefined) return undefined;
-  const plain = {
+  const later = behind(next, answerAfter);
+  if (open === undefined || answerBefore === undefined || later === undefined) return undefined;
+  const bos = bosText(tokenizer), beforeLater = !head.endsWith(later) && later.startsWith(bos) ? bos : "";
+  const userBefore = later.slice(beforeLater.length);
+  if (!head.endsWith(userBefore)) return undefined;
+  const system = findSystem(render, userBefore), first = head.slice(0, head.length - userBefore.length);
+  const turns = {
     user: { before: userBefore, after: userAfter },
+    beforeLater,
     assistant: { before: answerBefore, after: answerAfter },
     open,
+    system,
+    ...(first === "" ? {} : { defaultSystem: inside(first, system) }),
   };
-  const system = findSystem(render, userBefore), first = head.slice(0, head.length - userBefore.length);
-  if (!head.endsWith(userBefore)) return undefined;
-  const turns = { ...plain, system, ...(first === "" ? {} : { defaultSystem: inside(first, system) }) };
   return first !== "" && turns.defaultSystem === undefined
     ? undefined
     : agrees(turns, render)
@@ -123,14 +129,19 @@ export function renderTurns(turns: Turns, messages: readonly Message[]): string 
     const inner = i === 0 && own !== undefined && system?.inQuestion
       ? wrapped(system, own) + content
       : content;
-    return wrapped(role === "assistant" ? turns.assistant : turns.user, inner);
+    const before = role === "user" && i > 0 ? turns.beforeLater : "";
+    return before + wrapped(role === "assistant" ? turns.assistant : turns.user, inner);
   });
   const front = own !== undefined && system && !system.inQuestion ? wrapped(system, own) : "";
   return `${front}${texts.join("")}${turns.open}`;
 }
 
 function withoutBos(text: string, tokenizer: Tokenizer): string {
-  if (!tokenizer.addsBos || tokenizer.bosId === undefined) return text;
-  const bos = tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false });
+  const bos = bosText(tokenizer);
   return text.startsWith(bos) ? text.slice(bos.length) : text;
+}
+
+/** What encoding puts in front by itself. */
+function bosText({ addsBos, bosId, decode }: Tokenizer): string {
+  return addsBos && bosId !== undefined ? decode([bosId], { skipSpecialTokens: false }) : "";
 }

@@ -12,15 +12,13 @@ import {
 } from "../text/tokenizer_json.ts";
 import { endings } from "./metadata.ts";
 import { preTokenizerName } from "./pre_tokenizers.ts";
+import { tokenTypes } from "./token_types.ts";
 import { array, bool, type Metadata, string, u32 } from "./values.ts";
-
-/** llama.cpp's types of tokens, which are SentencePiece's. */
-export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** The tokenizer's part of the metadata; a model without a tokenizer gets one that llama.cpp calls "none". */
 export function tokenizerMetadata(model: Model): Metadata {
   const { tokenizer, config } = model;
-  if (!tokenizer) return new Map([["tokenizer.ggml.model", string("none")]]);
+  if (!tokenizer) return new Map([["tokenizer.ggml.model", string("none")], ...specialTokens(model)]);
   const files = tokenizer.files?.();
   if (!files) {
     throw new UserError(
@@ -30,7 +28,7 @@ export function tokenizerMetadata(model: Model): Metadata {
   const json = prepareTokenizerJson(files.json, {}, model.name);
   const entries: Metadata = new Map([
     ...vocabulary(files.json, json, tokenizer, config.vocabSize, model.name),
-    ...specialTokens(model, tokenizer),
+    ...specialTokens(model),
     ...endings(tokenizer.addsBos, tokenizer.addsEos),
   ]);
   if (tokenizer.chatTemplate) entries.set("tokenizer.chat_template", string(tokenizer.chatTemplate));
@@ -169,16 +167,16 @@ const isControl = ({ special, content }: AddedToken): boolean =>
   special === true || /^(<pad>|<mask>|<2mass>|\[@BOS@\]|<\|.*\|>|<｜.*｜>|<unused.*>)$/s.test(content);
 
 /** llama.cpp keeps one end of a text, one of a turn and one of a message, and stops at each: the list's first three. */
-function specialTokens({ config, generation }: Model, tokenizer: Tokenizer): Metadata {
-  const ends = [...new Set([tokenizer.eosId, ...tokenizer.eosIds, ...generation.eosTokenIds])];
+function specialTokens({ config, generation, tokenizer }: Model): Metadata {
+  const ends = [...new Set([tokenizer?.eosId, ...tokenizer?.eosIds ?? [], ...generation.eosTokenIds])];
   const [eos, eot, eom] = ends.filter((id) => id !== undefined);
   const named = {
-    bos: tokenizer.bosId ?? config.bosTokenId,
+    bos: tokenizer?.bosId ?? config.bosTokenId,
     eos,
     eot,
     eom,
-    unknown: tokenizer.unkId,
-    padding: tokenizer.padId ?? config.padTokenId,
+    unknown: tokenizer?.unkId,
+    padding: tokenizer?.padId ?? config.padTokenId,
   };
   return new Map(
     Object.entries(named).filter(([, id]) => id !== undefined && id < config.vocabSize)

@@ -7,7 +7,8 @@ import { openDevice } from "../engine/open.ts";
 import { UserError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { toFloat16, toFloat32 } from "../formats/floats.ts";
-import { isGguf, openGgufModel } from "../gguf/load.ts";
+import { openGgufModel } from "../gguf/load.ts";
+import { isGguf } from "../gguf/read.ts";
 import { isQuantizable, quantizeWeight, uploadNF4 } from "../quantize/model.ts";
 import type { NF4Parts } from "../quantize/nf4.ts";
 import { bnbParts, isBnbPart } from "../quantize/bnb_checkpoint.ts";
@@ -133,10 +134,15 @@ async function openFolder(name: string, options: HubOptions): Promise<ModelFiles
 /**
  * Reads and checks config.json alone: enough to count parameters and estimate memory.
  *
- * @param name a folder, or "owner/name" of a model on the Hub
+ * @param name a folder, a file whose name ends in .gguf, or "owner/name" of a model on the Hub
  * @throws UserError when it is missing or malformed, or the Hub refuses or cannot be reached
  */
 export async function loadConfig(name: string, options: HubOptions = {}): Promise<ModelConfig> {
+  if (isGguf(name)) {
+    const files = await openGgufModel(name);
+    files.close();
+    return files.config;
+  }
   const { folder, fetch } = await modelSource(name, options);
   await fetch("config");
   const path = join(folder, "config.json");

@@ -4,6 +4,9 @@ import { join } from "@std/path";
 import { createHash } from "node:crypto";
 import { checkName } from "../arguments.ts";
 import { UserError } from "../errors.ts";
+import { isGguf, openGguf } from "../gguf/read.ts";
+import { ggufTokenizerFiles } from "../gguf/tokenizer.ts";
+import type { Metadata } from "../gguf/values.ts";
 import { type HubOptions, modelSource } from "../hub/model.ts";
 import {
   type ChatOptions,
@@ -38,6 +41,8 @@ export interface Tokenizer {
   padId?: number;
   /** Id for what the vocabulary lacks. */
   unkId?: number;
+  /** Ids of special tokens, which decoding leaves out. */
+  specialIds?: readonly number[];
   /** Every id that ends a text: the tokenizer's EOS and those of generation_config.json; generation stops at any of them. */
   eosIds: number[];
   /** Whether `encode` puts BOS in front. */
@@ -81,7 +86,7 @@ export type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
  * chat_template.jinja and generation_config.json where they are there. Ids are those of the Rust library `tokenizers`;
  * truncation and padding settings inside tokenizer.json are ignored.
  *
- * @param name the model's folder, or "owner/name" on the Hub
+ * @param name the model's folder, a file whose name ends in .gguf, or "owner/name" on the Hub
  * @returns the tokenizer, or undefined where there is no tokenizer.json
  * @throws UserError when a file is malformed, or an end or beginning token is named that does not exist
  *
@@ -100,6 +105,11 @@ export type SpecialTokens = Partial<Record<typeof SPECIAL[number], string>>;
  */
 export async function loadTokenizer(name: string, options: HubOptions = {}): Promise<Tokenizer | undefined> {
   checkName("loadTokenizer", "a folder or a model's name on the Hub", name);
+  if (isGguf(name)) {
+    const file = await openGguf(name);
+    file.close();
+    return await ggufTokenizer(file.metadata, name);
+  }
   const { folder, fetch } = await modelSource(name, options);
   await fetch("tokenizer");
   const files = await readTokenizerFiles(folder);
@@ -161,6 +171,7 @@ export async function tokenizerFrom(
     eosIds,
     decoderStartTokenId,
     chatTemplate,
+    specialIds: json.added_tokens.filter((token) => token.special).map((token) => token.id),
     fingerprint: () => createHash("sha256").update(JSON.stringify([json, config])).digest("hex"),
     files: () => ({
       json: raw,
@@ -181,6 +192,12 @@ export async function tokenizerFrom(
     markAnswers: chat?.renderMarked,
     tokenBytes: tokenBytes(json),
   };
+}
+
+/** The tokenizer that a GGUF file carries; undefined where it has none. */
+export async function ggufTokenizer(metadata: Metadata, path: string): Promise<Tokenizer | undefined> {
+  const found = ggufTokenizerFiles(metadata, path);
+  return found && await tokenizerFrom({ ...found.files, path }, path, found.facts);
 }
 
 /** The folder's tokenizer.json, or what its older files say, with tokenizer_config.json. */

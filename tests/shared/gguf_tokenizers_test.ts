@@ -1,0 +1,85 @@
+// Real tokenizers in GGUF files: the real llama.cpp, and the file read again here, give the ids of the tokenizer's own files.
+import assert from "node:assert/strict";
+import { join } from "@std/path";
+import { exportGGUF } from "../../lib/gguf/export.ts";
+import { loadDataset } from "../../lib/data/load.ts";
+import { parseConfig } from "../../lib/models/config.ts";
+import { initModel } from "../../lib/models/init.ts";
+import { loadModel } from "../../lib/models/load.ts";
+import { loadTokenizer } from "../../lib/text/tokenizer.ts";
+import { closeLlamaCpp, openLlamaCpp } from "../interop/llama_cpp.ts";
+
+const shared = Deno.env.get("FINTUNE_SHARED") ?? "../shared";
+globalThis.addEventListener("unload", closeLlamaCpp);
+
+const sizes = {
+  vocab_size: 0,
+  hidden_size: 32,
+  intermediate_size: 32,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 2,
+  head_dim: 16,
+  tie_word_embeddings: true,
+};
+const t5Sizes = {
+  d_model: 32,
+  d_kv: 16,
+  d_ff: 32,
+  num_layers: 1,
+  num_heads: 2,
+  feed_forward_proj: "gated-gelu",
+};
+const models: Record<string, Record<string, unknown>> = {
+  smollm2: { ...sizes, model_type: "llama", vocab_size: 49152 },
+  "qwen2.5": { ...sizes, model_type: "qwen2", vocab_size: 151936 },
+  tinyllama: { ...sizes, model_type: "llama", vocab_size: 32000 },
+  llama2: { ...sizes, model_type: "llama", vocab_size: 32000 },
+  "mistral-v0.3": { ...sizes, model_type: "mistral", vocab_size: 32768, sliding_window: null },
+  "flan-t5": { ...t5Sizes, model_type: "t5", vocab_size: 32128 },
+};
+
+async function realTexts(): Promise<string[]> {
+  const answers = await loadDataset(`${shared}/data/finance_alpaca/fiqa_pairs.jsonl`);
+  const filings = await loadDataset(`${shared}/data/financial_qa_10k/Financial-QA-10k.csv`);
+  const news = await loadDataset(`${shared}/data/fingpt/tfns_test.jsonl`);
+  const rows = [...answers.take(300), ...filings.take(200), ...news.take(200)];
+  const strings: string[] = JSON.parse(
+    await Deno.readTextFile(new URL("../reference/tokenizer_ids/strings.json", import.meta.url)),
+  );
+  return [
+    ...rows.flatMap((row) => Object.values(row).filter((value) => typeof value === "string")),
+    ...strings,
+  ];
+}
+const texts = await realTexts();
+
+/** Of the texts; llama.cpp does not compose characters (NFC), and ends T5's table of characters otherwise. */
+const KNOWN: Record<string, number> = {};
+
+for (const [name, json] of Object.entries(models)) {
+  Deno.test({
+    name: `${name}: the ids of ${texts.length} texts in llama.cpp, and read again`,
+    sanitizeResources: false,
+    async fn() {
+      const tokenizer = (await loadTokenizer(`${shared}/tokenizers/${name}`))!;
+      const model = await initModel(parseConfig(json), { tokenizer });
+      const folder = await Deno.makeTempDir(), path = join(folder, "tokens.gguf");
+      await exportGGUF(model, path);
+      const read = (await loadModel(path)).tokenizer!, llama = openLlamaCpp(path, { context: 32 });
+      const differing = texts.filter((text) => llama.tokenize(text).join() !== tokenizer.encode(text).join());
+      const again = texts.filter((text) => read.encode(text).join() !== tokenizer.encode(text).join());
+      llama.close();
+      await Deno.remove(folder, { recursive: true });
+      console.log(
+        name,
+        differing.length,
+        again.length,
+        JSON.stringify(differing.slice(0, 12)),
+        JSON.stringify(again.slice(0, 5)),
+      );
+      assert.ok(differing.length <= (KNOWN[name] ?? 0), `${differing.length} differ`);
+      assert.deepEqual(again, []);
+    },
+  });
+}
