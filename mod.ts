@@ -161,6 +161,7 @@ export type { GenerationConfig } from "./lib/models/generation_config.ts";
 export { freeModel, removeAdapter } from "./lib/models/free.ts";
 export { initModel, type InitOptions } from "./lib/models/init.ts";
 export { loadConfig, loadModel, type LoadModelOptions } from "./lib/models/load.ts";
+export { exportONNX, type ExportONNXOptions, type ExportType } from "./lib/onnx/export.ts";
 export { saveModel, type SaveModelOptions } from "./lib/models/save_model.ts";
 export {
   type BatchChoice,

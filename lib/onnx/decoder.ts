@@ -13,7 +13,7 @@ import { appendKeys, attendPadded, BATCH } from "./attend.ts";
 import type { FileModel } from "./file.ts";
 import { loweringsOf } from "./lowerings.ts";
 import { causal, flat, maskOf, places, real, sizeOf } from "./masks.ts";
-import type { ExportType, FileWeights } from "./weights.ts";
+import type { FileWeights } from "./weights.ts";
 
 type Types = Readonly<Record<string, Type>>;
 
@@ -73,7 +73,7 @@ function addAngles(config: ModelConfig, weights: FileWeights): void {
   }
 }
 
-export function decoderModel(weights: FileWeights, type: ExportType, head: string): FileModel {
+export function decoderModel(weights: FileWeights, head: string): FileModel {
   const { config } = weights, draft = openDraft(), { context } = draft, { node, i64 } = context;
   const tokens = sizeOf(context, "input_ids", 1);
   const where = places(context, tokens, node("Sub", [sizeOf(context, "attention_mask", 1), tokens]));
@@ -89,7 +89,7 @@ export function decoderModel(weights: FileWeights, type: ExportType, head: strin
   };
   const graph = decoderGraph(config, weights.types, head);
   const { logits, ...caches } = Object.fromEntries(
-    draft.add(graph, { names, lowerings: loweringsOf(type, weights) }),
+    draft.add(graph, { names, lowerings: loweringsOf(weights) }),
   );
   const shape = node("Concat", [sizeOf(context, "input_ids", 0), i64([-1, config.vocabSize])], { axis: 0 });
   draft.output(node("Reshape", [logits, shape]), "logits");

@@ -44,11 +44,11 @@ function writeCodes(
   codes: Uint8Array,
   at: number,
 ): void {
-  // In float32 and away from zero at halves, as C's roundf: a code on a border must be the same one.
+  // In float32, and halves up: a code on a border must be the same one.
   const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
   for (let i = begin; i < end; i++) {
-    const steps = Math.fround(data[i] * inverse);
-    const code = Math.min(15, Math.max(0, Math.sign(steps) * Math.floor(Math.abs(steps) + 0.5) + 8));
+    const steps = Math.fround(Math.fround(data[i] * inverse) + 8);
+    const code = Math.min(15, Math.max(0, Math.floor(steps + 0.5)));
     const place = i - begin, byte = at + (place >> 1);
     codes[byte] = place % 2 === 0 ? codes[byte] & 0xf0 | code : codes[byte] & 0x0f | code << 4;
   }

@@ -6,7 +6,7 @@ import { embeddingOp } from "../engine/ops/embedding.ts";
 import { matmulOp } from "../engine/ops/matmul.ts";
 import { rmsNormOp } from "../engine/ops/rms_norm.ts";
 import { BLOCK } from "./int4.ts";
-import type { ExportType, FileWeights } from "./weights.ts";
+import type { FileWeights } from "./weights.ts";
 
 type Lowering = Lowerings extends ReadonlyMap<unknown, infer L> ? L : never;
 
@@ -43,10 +43,9 @@ const halfRows: Lowering = (context, [ids, table], { attributes }) => {
   return [scale === 1 ? rows : context.node("Mul", [rows, context.f32(scale)])];
 };
 
-/** Activations are quantised to 8 bits on the way (accuracy_level 4), four times as fast as in full precision. */
-const int4Product = ({ int4 }: FileWeights): Lowering => (context, [x, weight], { inputs }) => {
+const int4Product = ({ int4, form }: FileWeights): Lowering => (context, [x, weight], { inputs }) => {
   const [N, K] = inputs[1].shape as number[];
-  const settings = { K, N, bits: 4, block_size: BLOCK, accuracy_level: 4 };
+  const settings = { K, N, bits: 4, block_size: BLOCK, accuracy_level: form.accuracyLevel };
   return [context.node("ms.MatMulNBits", [x, ...int4(weight)], settings)];
 };
 
@@ -59,8 +58,8 @@ const plainProduct = (lowering: Lowering): Lowering => (context, names, node) =>
   return lowering(context, names, node);
 };
 
-export function loweringsOf(type: ExportType, weights: FileWeights): Lowerings {
-  const { modelType } = weights.config;
+export function loweringsOf(weights: FileWeights): Lowerings {
+  const { config: { modelType }, form: { type } } = weights;
   const forms = new Map<Parameters<Lowerings["get"]>[0], Lowering>([[rmsNormOp, rmsNormSteps]]);
   if (type === "f16") {
     forms.set(matmulOp, plainProduct(halfProduct(wide[modelType as keyof typeof wide])));

@@ -23,7 +23,7 @@ import { appendKeys, attendPadded, BATCH, splitHeads, splitKeys } from "./attend
 import type { FileModel } from "./file.ts";
 import { loweringsOf } from "./lowerings.ts";
 import { biasOf, causal, flat, maskOf, places, real, sizeOf } from "./masks.ts";
-import type { ExportType, FileWeights } from "./weights.ts";
+import type { FileWeights } from "./weights.ts";
 
 type Types = Readonly<Record<string, Type>>;
 type Values = Readonly<Record<string, Value>>;
@@ -77,7 +77,7 @@ function encoderGraph(config: ModelConfig, weights: Types): Graph {
   });
 }
 
-export async function encoderModel(weights: FileWeights, type: ExportType): Promise<FileModel> {
+export async function encoderModel(weights: FileWeights): Promise<FileModel> {
   const { config } = weights, draft = openDraft(), { context } = draft, { node, i64 } = context;
   const bias = await addBias("encoder", weights), reach = reachOf(config.encoderDecoder!);
   const where = places(context, sizeOf(context, "input_ids", 1), i64([0]));
@@ -87,7 +87,7 @@ export async function encoderModel(weights: FileWeights, type: ExportType): Prom
   ]);
   const values = draft.add(encoderGraph(config, weights.types), {
     names: { ids: flat(context, "input_ids"), mask },
-    lowerings: loweringsOf(type, weights),
+    lowerings: loweringsOf(weights),
   });
   const batch = sizeOf(context, "input_ids", 0);
   draft.output(batched(context, values.get("encoded")!, batch, config.hiddenSize), "last_hidden_state");
@@ -152,7 +152,7 @@ function answerGraph(config: ModelConfig, weights: Types, head: string): Graph {
 }
 
 /** The question's keys and values: those of the first token's run once there are any, else made of what the encoder gives. */
-function addMemory(draft: FileModel["draft"], weights: FileWeights, type: ExportType): string[] {
+function addMemory(draft: FileModel["draft"], weights: FileWeights): string[] {
   const { config } = weights, names = parts(config), { context } = draft;
   const branch = (fill: (body: OnnxBody) => string[]): OnnxBody => {
     const body = context.body();
@@ -164,7 +164,7 @@ function addMemory(draft: FileModel["draft"], weights: FileWeights, type: Export
   const made = branch((body) => {
     const { node, i64 } = body.context;
     const encoded = node("Reshape", ["encoder_hidden_states", i64([-1, config.hiddenSize])]);
-    const graph = memoryGraph(config, weights.types), lowerings = loweringsOf(type, weights);
+    const graph = memoryGraph(config, weights.types), lowerings = loweringsOf(weights);
     const values = draft.add(graph, { names: { encoded }, lowerings, body });
     const batch = sizeOf(body.context, "encoder_hidden_states", 0);
     return names.map((part) =>
@@ -176,7 +176,6 @@ function addMemory(draft: FileModel["draft"], weights: FileWeights, type: Export
 
 export async function mergedDecoderModel(
   weights: FileWeights,
-  type: ExportType,
   head: string,
 ): Promise<FileModel> {
   const { config } = weights, draft = openDraft(), { context } = draft, { node } = context;
@@ -188,7 +187,7 @@ export async function mergedDecoderModel(
     maskOf(context, causal(context, where), false),
     biasOf(context, where, bias, reach),
   ]);
-  const memory = addMemory(draft, weights, type);
+  const memory = addMemory(draft, weights);
   const scale = Float32Array.of(config.encoderDecoder!.headScale);
   const { logits, ...caches } = Object.fromEntries(draft.add(answerGraph(config, weights.types, head), {
     names: {
@@ -198,7 +197,7 @@ export async function mergedDecoderModel(
       headScale: weights.constant("head_scale", [1], scale),
       ...Object.fromEntries(names.map((part, i) => [`memory.${part}`, memory[i]])),
     },
-    lowerings: loweringsOf(type, weights),
+    lowerings: loweringsOf(weights),
   }));
   draft.output(batched(context, logits, sizeOf(context, "input_ids", 0), config.vocabSize), "logits");
   for (const [name, value] of Object.entries(caches)) draft.output(value, name);

@@ -9,6 +9,12 @@ import { BLOCK, type Int4Weight, quantizeInt4 } from "./int4.ts";
 /** "f32", "f16" (matrices, and the products with them), "q4" (matrices that are multiplied with, in four bits). */
 export type ExportType = "f32" | "f16" | "q4";
 
+export interface FileForm {
+  readonly type: ExportType;
+  /** MatMulNBits': 4 for activations in eight bits. */
+  readonly accuracyLevel: 0 | 4;
+}
+
 /** A constant of the model. */
 export interface Initializer {
   readonly name: string;
@@ -20,6 +26,7 @@ export interface Initializer {
 
 export interface FileWeights {
   readonly config: ModelConfig;
+  readonly form: FileForm;
   /** As inputs of graphs. */
   readonly types: Readonly<Record<string, Type>>;
   /** Names of a weight's four-bit codes and scales, which the file will hold. */
@@ -38,7 +45,8 @@ const shapeOf = (weight: Weight): readonly number[] =>
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
   new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 
-export function openWeights({ weights, config, device }: Model, type: ExportType): FileWeights {
+export function openWeights({ weights, config, device }: Model, form: FileForm): FileWeights {
+  const { type } = form;
   const values = (name: string) => weightValues(device, weights.get(name)!);
   const others: Initializer[] = [], quantised = new Set<string>();
   const types = Object.fromEntries(
@@ -56,6 +64,7 @@ export function openWeights({ weights, config, device }: Model, type: ExportType
   };
   return {
     config,
+    form,
     types,
     values,
     int4(name) {
