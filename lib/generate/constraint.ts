@@ -15,6 +15,11 @@ export interface Constraint {
 
 /** A constraint that is compiled once, and started for every answer. */
 export interface ConstraintSource {
-  /** A constraint at the beginning of an answer. */
-  start(): Constraint;
+  /**
+   * A constraint at the beginning of an answer of at most `maxNewTokens`: near that limit only what can still be finished
+   * may come.
+   *
+   * @throws UserError where no answer is so short
+   */
+  start(maxNewTokens?: number): Constraint;
 }

@@ -1,0 +1,217 @@
+// What a model may write, made certain: JSON of a schema, texts of a pattern, or one of some choices.
+
+import type { Schema } from "@cfworker/json-schema";
+import { UserError } from "../errors.ts";
+import type { ConstraintSource } from "../generate/constraint.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { ANY, type CharSet, charsOf, intersect } from "./charset.ts";
+import { createCharacters } from "./characters.ts";
+import { constraintSource } from "./constraint.ts";
+import { createFrames, type Frame, type Frames } from "./frames.ts";
+import { createMachine } from "./machine.ts";
+import { patternTerm } from "./pattern.ts";
+import { schemaNode } from "./schema.ts";
+import { pointed } from "./schema_plain.ts";
+import { createTerms, type Term, type Terms } from "./terms.ts";
+import { type Vocabulary, vocabularyOf } from "./vocabulary.ts";
+
+/** Options of {@linkcode jsonSchemaConstraint}. */
+export interface JSONConstraintOptions {
+  /**
+   * Most characters of white space (spaces, tabs, line ends) at each place where JSON may have some; default 32, so that
+   * indented JSON is possible and endless white space is not. 0 is JSON without any.
+   */
+  whitespace?: number;
+}
+
+/**
+ * Answers are JSON that fulfils a schema, whatever the model would rather write. Fields may come in any order, texts in any
+ * spelling of JSON (escapes too). What the schema leaves open stays open: without `additionalProperties: false` an object
+ * may have more fields, without `type` a value is anything.
+ *
+ * Understood are type, enum, const; properties, required, additionalProperties, minProperties (for closed objects),
+ * maxProperties; items, prefixItems, minItems, maxItems; pattern, minLength, maxLength, format (date, time, date-time, email,
+ * hostname, ipv4, uuid); minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf (1, 0.1, 0.01 and so on); anyOf,
+ * oneOf (of alternatives that exclude each other), allOf, and $ref inside the schema, recursive too. Integers are written
+ * without point or exponent, numbers with at most 21 digits before and 25 behind the point, texts without lone surrogates.
+ *
+ * @param tokenizer the model's, with bytes for its tokens (all but WordPiece)
+ * @param schema a JSON Schema (2020-12, and what 2019-09 and 7 share with it)
+ * @returns what `generate`'s and `openStreams`' `constraint` takes; compiled once, it serves any number of answers
+ * @throws UserError for a keyword or pattern that is not supported, with its place; for a schema that no value fulfils; and
+ *   for a tokenizer that cannot write JSON (FLAN-T5's has no braces)
+ *
+ * @example
+ * ```ts
+ * import { generate, jsonSchemaConstraint, loadModel } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ *
+ * const model = await loadModel("examples/tiny/model");
+ * const constraint = await jsonSchemaConstraint(model.tokenizer!, {
+ *   type: "object",
+ *   properties: { risk: { enum: ["High", "Low"] }, score: { type: "integer", minimum: 0, maximum: 10 } },
+ *   required: ["risk", "score"],
+ *   additionalProperties: false,
+ * });
+ * const { risk, score } = JSON.parse(await generate(model, "What is the risk?", { constraint, maxNewTokens: 64 }));
+ * assert.ok(["High", "Low"].includes(risk) && Number.isInteger(score) && score >= 0 && score <= 10);
+ * ```
+ */
+export async function jsonSchemaConstraint(
+  tokenizer: Tokenizer,
+  schema: Record<string, unknown> | boolean,
+  options: JSONConstraintOptions = {},
+): Promise<ConstraintSource> {
+  const { whitespace = 32 } = options;
+  if (!(Number.isSafeInteger(whitespace) && whitespace >= 0)) {
+    throw new UserError(`whitespace is ${whitespace}; it must be a whole number of at least 0.`);
+  }
+  const given = structuredClone(schema), fitting = await fittingOf(given);
+  return sourceOf("jsonSchemaConstraint", tokenizer, (vocabulary) => {
+    const { alphabet } = vocabulary;
+    const plain = automaton(alphabet), strings = automaton(canEscape(alphabet) ? ANY : alphabet);
+    const frames = createFrames({ plain: plain.characters, string: strings.characters }, whitespace);
+    let shapes = 0;
+    const node = schemaNode(given, {
+      plain,
+      strings,
+      fitting,
+      ending(kind, state) {
+        const text = (kind === "plain" ? plain : strings).characters.shortest(state);
+        return kind === "plain" ? text : JSON.stringify(text).slice(1);
+      },
+      needs(characters) {
+        const missing = [...characters].find((one) => intersect(charsOf(one), alphabet).length === 0);
+        if (missing === undefined) return;
+        throw new UserError(
+          `jsonSchemaConstraint: the tokenizer has no token for ${missing}, which JSON needs here.`,
+        );
+      },
+      nextId: () => shapes++,
+    });
+    return { frames, first: frames.value(node) };
+  });
+}
+
+/**
+ * Answers match a regular expression from beginning to end, as JavaScript's does with the flag `u`. Looking ahead is
+ * understood; looking behind, references to groups and \b are not.
+ *
+ * @param tokenizer the model's, with bytes for its tokens (all but WordPiece)
+ * @param pattern the expression's source, or one without flags (`u` and `v`'s common ground)
+ * @throws UserError for a pattern that is none, is not supported, or matches no text that the tokenizer can write
+ *
+ * @example
+ * ```ts
+ * import { generate, loadModel, regexConstraint } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const model = await loadModel("examples/tiny/model");
+ * const constraint = await regexConstraint(model.tokenizer!, "[1-9]\\d{0,2} (?:euros|dollars)");
+ * assert.match(await generate(model, "How much?", { constraint }), /^[1-9]\d{0,2} (?:euros|dollars)$/);
+ * ```
+ */
+export function regexConstraint(tokenizer: Tokenizer, pattern: string | RegExp): Promise<ConstraintSource> {
+  return Promise.resolve().then(() => {
+    const source = typeof pattern === "string" ? pattern : sourceWithoutFlags(pattern);
+    return textSource("regexConstraint", tokenizer, (terms) => {
+      try {
+        return patternTerm(terms, source, true);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        throw new UserError(
+          `regexConstraint: the pattern ${JSON.stringify(source)} cannot be used: ${error.message}.`,
+        );
+      }
+    });
+  });
+}
+
+/**
+ * Answers are one of some texts, to the letter.
+ *
+ * @param tokenizer the model's, with bytes for its tokens (all but WordPiece)
+ * @throws UserError without a choice, or where the tokenizer can write none
+ *
+ * @example
+ * ```ts
+ * import { choiceConstraint, generate, loadModel } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ * const model = await loadModel("examples/tiny/model");
+ * const constraint = await choiceConstraint(model.tokenizer!, ["positive", "neutral", "negative"]);
+ * assert.ok(["positive", "neutral", "negative"].includes(await generate(model, "Shares rose.", { constraint })));
+ * ```
+ */
+export function choiceConstraint(
+  tokenizer: Tokenizer,
+  choices: readonly string[],
+): Promise<ConstraintSource> {
+  return Promise.resolve().then(() => {
+    if (
+      !Array.isArray(choices) || choices.length === 0 ||
+      choices.some((one) => typeof one !== "string" || one === "")
+    ) {
+      throw new UserError("choiceConstraint needs a list of at least one text, none of them empty.");
+    }
+    const list = choices.map((one) => one.toWellFormed());
+    return textSource("choiceConstraint", tokenizer, (terms) => terms.texts(list));
+  });
+}
+
+function sourceWithoutFlags({ source, flags }: RegExp): string {
+  const changing = [...flags].find((flag) => !"dguv".includes(flag));
+  if (changing === undefined) return source;
+  throw new UserError(
+    `regexConstraint: the flag "${changing}" is not supported: write the pattern without it.`,
+  );
+}
+
+function textSource(caller: string, tokenizer: Tokenizer, make: (terms: Terms) => Term): ConstraintSource {
+  return sourceOf(caller, tokenizer, ({ alphabet }) => {
+    const { terms, characters } = automaton(alphabet), start = characters.start(make(terms));
+    if (!start) throw new UserError(`${caller}: the tokenizer can write no text that is allowed.`);
+    const frames = createFrames({ plain: characters, string: characters }, 0);
+    return { frames, first: frames.text("plain", start) };
+  });
+}
+
+function sourceOf(
+  caller: string,
+  tokenizer: Tokenizer,
+  begin: (vocabulary: Vocabulary) => { frames: Frames; first: Frame },
+): ConstraintSource {
+  if (typeof tokenizer?.decode !== "function") {
+    throw new UserError(
+      `${caller} needs the model's tokenizer first: the tokenizer of what loadModel gives.`,
+    );
+  }
+  const vocabulary = vocabularyOf(tokenizer);
+  return constraintSource(vocabulary, () => {
+    const { frames, first } = begin(vocabulary);
+    return createMachine(vocabulary.stripsSpace ? frames.behindSpace(first) : first);
+  });
+}
+
+function automaton(alphabet: CharSet): { terms: Terms; characters: ReturnType<typeof createCharacters> } {
+  const terms = createTerms(alphabet);
+  return { terms, characters: createCharacters(terms) };
+}
+
+/** Whether characters without a token can be written in JSON as \u and four digits. */
+function canEscape(alphabet: CharSet): boolean {
+  const needed = charsOf("\\u0123456789abcdef");
+  return intersect(needed, alphabet).join() === needed.join();
+}
+
+/** Whether values that enum and const list fulfil the rest of the schema as well: asked of the validator. */
+async function fittingOf(schema: Record<string, unknown> | boolean): Promise<
+  (places: readonly string[]) => (value: unknown) => boolean
+> {
+  if (typeof schema === "boolean") return () => () => true;
+  const { dereference, validate } = await import("@cfworker/json-schema");
+  const root = structuredClone(schema) as Schema, lookup = dereference(root);
+  return (places) => (value) =>
+    places.every((place) => {
+      if (!place.startsWith("#")) return true; // a constant's own parts
+      return validate(value, pointed(root, place) as Schema, "2020-12", lookup).valid;
+    });
+}

@@ -1,0 +1,139 @@
+// A JSON Schema as nodes that the machine walks through. Schemas for the same value (allOf, $ref with something beside it) are
+// joined; alternatives become alternatives; what a $ref names is one node, however often and deep it is named.
+
+import { UserError } from "../errors.ts";
+import { isObject } from "../text/files.ts";
+import { apart, both, type Located, type Plain, plainOf, pointed, saysOwn } from "./schema_plain.ts";
+import { type Node, settle } from "./shapes.ts";
+import { type Builder, shapesOf } from "./schema_shapes.ts";
+
+/** Joining alternatives multiplies them. */
+const MOST_ALTERNATIVES = 256, MOST_NODES = 20_000, DEEPEST_REFERENCES = 100;
+
+/** The node of a schema, ready for the machine. */
+export function schemaNode(root: unknown, builder: Omit<Builder, "node" | "fits">): Node {
+  const nodes = new Map<string, Node>(), waiting: { node: Node; list: readonly Located[] }[] = [];
+  const nodeOf = (given: readonly Located[]): Node => {
+    const list = [...new Map(given.map((one) => [one.place, one])).values()];
+    const key = list.map(({ place }) => place).sort().join(" ");
+    let node = nodes.get(key);
+    if (!node) {
+      if (nodes.size >= MOST_NODES) {
+        throw new UserError(`The schema has more than ${MOST_NODES} parts: make it simpler.`);
+      }
+      node = { id: nodes.size, place: list[0]?.place ?? "anything", shapes: [], parts: [] };
+      nodes.set(key, node);
+      waiting.push({ node, list });
+    }
+    return node;
+  };
+  const start = nodeOf([{ schema: root, place: "#" }]);
+  for (const { node, list } of waiting) { // a list goes on to what is pushed
+    const parts = list.length === 1 ? alternativesAlone(root, list[0]) : undefined;
+    if (parts) node.parts = parts.map((part) => nodeOf([part]));
+    else {
+      const whole = list.length === 0 ? [plainOf({ schema: true, place: "anything" })] : joined(root, list);
+      const fits = builder.fitting(list.map(({ place }) => place));
+      node.shapes = whole.flatMap((plain) => shapesOf(plain, { ...builder, node: nodeOf, fits }));
+    }
+  }
+  settle([...nodes.values()], builder.ending);
+  if (start.shortest === undefined) {
+    throw new UserError(
+      "No value fulfils the schema (or only such as never end): check its bounds and required fields.",
+    );
+  }
+  return start;
+}
+
+/** Schemas of which one has to be fulfilled, where the schema says nothing else; undefined where it does. */
+function alternativesAlone(root: unknown, located: Located): Located[] | undefined {
+  const { schema, place } = located;
+  if (!isObject(schema) || saysOwn(schema)) return undefined;
+  const names = ["$ref", "allOf", "anyOf", "oneOf"].filter((name) => name in schema);
+  if (names.length !== 1) return undefined;
+  plainOf(located); // refuses what is not supported
+  if (names[0] === "$ref") return [referred(root, schema.$ref, place)];
+  const list = members(schema, names[0], place);
+  if (names[0] === "oneOf") checkApart(root, list, place);
+  return names[0] === "allOf" && list.length > 1 ? undefined : list;
+}
+
+/** All ways to fulfil all of a list of schemas. */
+function joined(root: unknown, list: readonly Located[], depth = 0): Plain[] {
+  return list.map((located) => waysOf(root, located, depth)).reduce(product);
+}
+
+function product(left: readonly Plain[], right: readonly Plain[]): Plain[] {
+  const all = left.flatMap((a) => right.map((b) => both(a, b))).filter(({ types }) => types.length > 0);
+  if (all.length > MOST_ALTERNATIVES) {
+    throw new UserError(
+      `The schema's alternatives at ${
+        all[0].place
+      } multiply to more than ${MOST_ALTERNATIVES}: make it simpler.`,
+    );
+  }
+  return all;
+}
+
+function waysOf(root: unknown, located: Located, depth: number): Plain[] {
+  const { schema, place } = located, own = plainOf(located);
+  if (!isObject(schema)) return [own];
+  if (depth > DEEPEST_REFERENCES) throw new UserError(`The schema at ${place} refers to itself without end.`);
+  const ways: Plain[][] = [[own]];
+  if ("$ref" in schema) ways.push(waysOf(root, referred(root, schema.$ref, place), depth + 1));
+  for (const one of members(schema, "allOf", place)) ways.push(waysOf(root, one, depth + 1));
+  for (const name of ["anyOf", "oneOf"]) {
+    if (!(name in schema)) continue;
+    const list = members(schema, name, place);
+    if (name === "oneOf") checkApart(root, list, place);
+    ways.push(list.flatMap((one) => waysOf(root, one, depth + 1)));
+  }
+  return ways.reduce(product);
+}
+
+function members(schema: Record<string, unknown>, name: string, place: string): Located[] {
+  const list = schema[name] ?? [];
+  if (!Array.isArray(list) || name in schema && list.length === 0) {
+    throw new UserError(`The schema's "${name}" at ${place} must be a list of schemas.`);
+  }
+  return list.map((inner, i) => ({ schema: inner, place: `${place}/${name}/${i}` }));
+}
+
+/** oneOf is anyOf where at most one can be fulfilled; that is asked of the schemas, as no mask could count. */
+function checkApart(root: unknown, list: readonly Located[], place: string): void {
+  const ways = list.map((one) => waysOf(root, one, 1));
+  ways.forEach((own, i) =>
+    ways.slice(0, i).forEach((other, j) => {
+      if (own.every((a) => other.every((b) => apart(a, b)))) return;
+      throw new UserError(
+        `The schema's "oneOf" at ${place}: a value could fulfil alternatives ${j} and ${i}, which constrained decoding cannot ` +
+          "exclude; use anyOf, or tell them apart by type or by a required property with const.",
+      );
+    })
+  );
+}
+
+/** What a $ref names inside the schema. */
+function referred(root: unknown, ref: unknown, place: string): Located {
+  if (typeof ref !== "string" || !/^#(?:$|\/)/.test(ref)) {
+    throw new UserError(
+      `The schema's "$ref" at ${place} is ${
+        JSON.stringify(ref)
+      }: only places inside the schema ("#/$defs/name") are followed.`,
+    );
+  }
+  const pointer = pointerOf(ref), schema = pointer === undefined ? undefined : pointed(root, pointer);
+  if (schema === undefined) {
+    throw new UserError(`The schema's "$ref" at ${place} names ${ref}, which is not there.`);
+  }
+  return { schema, place: pointer! };
+}
+
+function pointerOf(ref: string): string | undefined {
+  try {
+    return decodeURIComponent(ref);
+  } catch {
+    return undefined;
+  }
+}
