@@ -13,6 +13,7 @@ export interface LeftOut {
   path: string;
   /** Bytes, of a folder all in it. */
   size: number;
+  /** The reason, in a few words. */
   why: string;
 }
 
