@@ -43,7 +43,7 @@ export interface MergedModel {
  * A QLoRA adapter can be merged into two bases, and neither is always better: `rows` says what each changes, `evaluate` which
  * answers are. (PEFT merges into 4 bits again, which loses part of what was learnt; here nothing is quantised anew.)
  * Weights are merged one at a time; unless `keep` is set, the old ones are given back one by one, so that a dense model is never
- * held twice.
+ * held twice. What the merged model takes is `estimateMemory(config, { tokens: 1 }).weights`: four bytes a weight on the CPU.
  *
  * @throws UserError when no adapter is in use; for a LoftQ adapter and "original" (it begins with what quantising lost, which the
  *   original still has); when the original is quantised, of other sizes, or cannot be loaded

@@ -53,7 +53,8 @@ const arenaOverhead = 1.6;
 
 /**
  * Predicts the peak memory of training, in bytes, from a configuration alone: on the CPU that of the whole process, on
- * WebGPU that of the device's buffers.
+ * WebGPU that of the device's buffers. `mergeAdapter` needs `weights` without `quantize` and no more, `saveModel` one tensor
+ * beside the model.
  *
  * @example
  * ```ts
