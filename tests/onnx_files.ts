@@ -2,6 +2,8 @@
 // counted from the first real token, caches from the run before.
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { loadOnnxRuntime } from "../lib/engine/onnx/runtime.ts";
+import { headName, type Model, type Weight } from "../lib/models/model.ts";
+import { dequantizeInt4, quantizeInt4 } from "../lib/onnx/int4.ts";
 
 type Feeds = Record<string, Tensor>;
 
@@ -106,4 +108,21 @@ export async function answerLogits(
     past = { ...asPast(outputs, (name) => name.includes("decoder")), ...known };
   }
   return found;
+}
+
+/** The model with its products' weights rounded to four bits. */
+export function roundedToInt4(model: Model): Model {
+  const weights = new Map(model.weights);
+  weights.set("lm_head.weight", weights.get(headName(model))!);
+  for (const [name, weight] of weights) {
+    if (
+      weight.kind !== "dense" || !/(_proj|lm_head|Attention\.[qkvo]|DenseReluDense\.\w+)\.weight$/.test(name)
+    ) {
+      continue;
+    }
+    const { shape, storage } = weight.tensor;
+    const data = dequantizeInt4(quantizeInt4(storage as Float32Array, shape), shape);
+    weights.set(name, { kind: "dense", tensor: model.device.upload(data, shape, "f32") } satisfies Weight);
+  }
+  return { ...model, weights };
 }

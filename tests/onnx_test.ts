@@ -5,11 +5,11 @@ import { join } from "@std/path";
 import { openDevice } from "../lib/engine/open.ts";
 import { attachLoRA } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
-import { headName, type Model, type Weight } from "../lib/models/model.ts";
+import type { Model, Weight } from "../lib/models/model.ts";
 import { exportONNX, type ExportONNXOptions, exportWithin } from "../lib/onnx/export.ts";
-import { dequantizeInt4, quantizeInt4 } from "../lib/onnx/int4.ts";
+import { quantizeInt4 } from "../lib/onnx/int4.ts";
 import { logits } from "../lib/train/inspect.ts";
-import { answerLogits, decoderLogits, openSession } from "./onnx_files.ts";
+import { answerLogits, decoderLogits, openSession, roundedToInt4 } from "./onnx_files.ts";
 import { assertClose, families, readJson, referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";
 
@@ -69,23 +69,6 @@ async function assertLogits(
   await session.release();
 }
 
-/** The model with its products' weights rounded to four bits. */
-function rounded(model: Model): Model {
-  const weights = new Map(model.weights);
-  weights.set("lm_head.weight", weights.get(headName(model))!);
-  for (const [name, weight] of weights) {
-    if (
-      weight.kind !== "dense" || !/(_proj|lm_head|Attention\.[qkvo]|DenseReluDense\.\w+)\.weight$/.test(name)
-    ) {
-      continue;
-    }
-    const { shape, storage } = weight.tensor;
-    const data = dequantizeInt4(quantizeInt4(storage as Float32Array, shape), shape);
-    weights.set(name, { kind: "dense", tensor: device.upload(data, shape, "f32") } satisfies Weight);
-  }
-  return { ...model, weights };
-}
-
 const names = [...families, "t5_gated_untied", "t5_tied"];
 
 for (const name of names) {
@@ -93,7 +76,7 @@ for (const name of names) {
     const model = await load(name);
     await withExport(model, {}, (_, file) => assertLogits(model, file, "", 1e-4));
     await withExport(model, { type: "q4", accuracyLevel: 0 }, async (folder, file) => {
-      await assertLogits(rounded(model), file, "_q4", 1e-4);
+      await assertLogits(roundedToInt4(model), file, "_q4", 1e-4);
       await exportONNX(model, folder, { type: "f16" }); // beside it
       await assertLogits(model, file, "_fp16", 2e-2);
     });

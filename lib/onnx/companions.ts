@@ -2,6 +2,7 @@
 import { configJson } from "../models/config_json.ts";
 import { generationConfigJson } from "../models/generation_config.ts";
 import type { Model } from "../models/model.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** Files by name. */
 export type Companions = ReadonlyMap<string, string>;
@@ -13,7 +14,9 @@ export function companionFiles(model: Model): Companions {
   const files = {
     "config.json": configJson(model, "float32"),
     "generation_config.json": { ...generationConfigJson(generation), ...start },
-    ...(source ? { "tokenizer.json": source.json, "tokenizer_config.json": source.config } : {}),
+    ...(source
+      ? { "tokenizer.json": source.json, "tokenizer_config.json": { ...begun(tokenizer!), ...source.config } }
+      : {}),
   };
   return new Map(
     Object.entries(files).map(([name, json]) => [
@@ -22,3 +25,6 @@ export function companionFiles(model: Model): Companions {
     ]),
   );
 }
+
+/** Transformers.js' pipelines leave out the token that begins a text, whatever tokenizer.json says, unless this is set. */
+const begun = ({ addsBos }: Tokenizer) => addsBos ? { add_bos_token: true } : {};
