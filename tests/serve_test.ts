@@ -101,6 +101,40 @@ Deno.test("n answers differ, the same seed gives the same ones; log-probabilitie
   await server.stop();
 });
 
+Deno.test("response_format holds the answer to a schema, whatever the temperature", async () => {
+  const server = await serveTiny(model);
+  const schema = {
+    type: "object",
+    properties: { risk: { enum: ["High", "Low"] }, score: { type: "integer", minimum: 0, maximum: 10 } },
+    required: ["risk", "score"],
+    additionalProperties: false,
+  };
+  const ask = (json_schema: unknown, more: object = {}) =>
+    post(`${server.url}/v1/chat/completions`, {
+      model: "tiny",
+      messages,
+      max_tokens: 90,
+      response_format: { type: "json_schema", json_schema },
+      ...more,
+    });
+  const asked = [0, 0.8, 1.5, 2].map((temperature) =>
+    ask({ name: "risk", schema }, { temperature, seed: 3 })
+  );
+  for (const response of await Promise.all(asked)) {
+    const { choices: [{ message, finish_reason }] } = await response.json();
+    const { risk, score } = JSON.parse(message.content);
+    assert.ok(["High", "Low"].includes(risk) && score >= 0 && score <= 10 && finish_reason === "stop");
+  }
+  const any = await ask(undefined, { response_format: { type: "json_object" }, temperature: 1 });
+  assert.equal(typeof JSON.parse((await any.json()).choices[0].message.content), "object");
+  const refusal = await ask({ name: "odd", schema: { type: "fish" } });
+  assert.equal(refusal.status, 400);
+  assert.equal((await refusal.json()).error.param, "response_format");
+  const short = await ask({ name: "risk", schema }, { max_tokens: 3 });
+  assert.match((await short.json()).error.message, /shortest answer/);
+  await server.stop();
+});
+
 Deno.test("models, page, health and metrics", async () => {
   const server = await serveTiny(model, { page: { title: "Bonds" } });
   const { data } = await (await fetch(`${server.url}/v1/models`)).json();

@@ -94,7 +94,7 @@ export function settledStream(
     }
   }
   const maxNewTokens = Math.min(settings.maxNewTokens, room);
-  return { ...settings, maxNewTokens, logprobs, constraint: constraint?.start(), signal };
+  return { ...settings, maxNewTokens, logprobs, constraint: constraint?.start(maxNewTokens), signal };
 }
 
 function checkPrompt(model: Model, prompt: readonly number[], maxLength: number): void {

@@ -1,16 +1,7 @@
 // Answers to a request as one JSON object, or as server-sent events while they are made.
-import {
-  endChunk,
-  type Head,
-  pieceChunk,
-  roleChunk,
-  type Usage,
-  usageChunk,
-  wholeBody,
-  type WholeChoice,
-} from "./bodies.ts";
-import type { Piece } from "./choice.ts";
-import { errorBody } from "./errors.ts";
+import { endChunk, type Head, pieceChunk, roleChunk, type Usage, usageChunk, wholeBody } from "./bodies.ts";
+import type { Piece, TokenChances } from "./choice.ts";
+import { errorBody, Refusal } from "./errors.ts";
 
 /** Answers on their way. */
 export interface Running {
@@ -42,34 +33,53 @@ async function* merged(running: Running): AsyncGenerator<Piece, void, void> {
   }
 }
 
-/** The answers, whole; undefined where they were ended before a token came. */
-export async function collect(
+/**
+ * The answers as one object. The response is there with the first token, as long as something can still be refused with a
+ * status of its own; from then on a client that closes the connection ends the answers.
+ */
+export async function wholeResponse(running: Running): Promise<Response> {
+  const source = merged(running), first = await source.next();
+  const lateEnd = !first.done && first.value.tokens === 0 && first.value.finish === "length";
+  if (lateEnd) throw new Refusal(503, "The answer was not begun in time.", { retryAfter: 10 });
+  const body = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      try {
+        const whole = await collect(running, first.done ? [] : [first.value], source);
+        controller.enqueue(new TextEncoder().encode(JSON.stringify(whole)));
+        running.onEnd(false);
+        controller.close();
+      } catch (error) {
+        running.onEnd(true);
+        controller.error(error); // breaks the connection: the client sees that this is no answer
+      }
+    },
+    cancel: () => running.onEnd(true),
+  });
+  return new Response(body, { headers: { "content-type": "application/json" } });
+}
+
+async function collect(
   running: Running,
-): Promise<{ choices: WholeChoice[]; usage: Usage } | undefined> {
+  first: readonly Piece[],
+  rest: AsyncGenerator<Piece, void, void>,
+): Promise<object> {
   const usage: Usage = { prompt: running.promptTokens, completion: 0 };
   const choices = running.choices.map((_, index) => ({
     index,
     text: "",
-    logprobs: [] as Piece["logprobs"],
+    logprobs: [] as TokenChances[],
     finish: "",
   }));
-  try {
-    for await (const { index, text, logprobs, tokens, finish } of merged(running)) {
-      const choice = choices[index];
-      choice.text += text;
-      choice.logprobs = [...choice.logprobs, ...logprobs];
-      choice.finish = finish ?? "";
-      usage.completion += tokens;
-    }
-  } finally {
-    running.onEnd(false);
-  }
-  const ended = usage.completion === 0 && choices.every(({ finish }) => finish === "length");
-  return ended ? undefined : { choices, usage };
+  const add = ({ index, text, logprobs, tokens, finish }: Piece) => {
+    choices[index].text += text;
+    choices[index].logprobs.push(...logprobs);
+    choices[index].finish = finish ?? "";
+    usage.completion += tokens;
+  };
+  first.forEach(add);
+  for await (const piece of rest) add(piece);
+  return wholeBody(running.head, choices, usage);
 }
-
-export const wholeResponse = (running: Running, done: { choices: WholeChoice[]; usage: Usage }): Response =>
-  Response.json(wholeBody(running.head, done.choices, done.usage));
 
 /** The answers as events; a client that closes the connection ends them. */
 export function eventResponse(running: Running): Response {

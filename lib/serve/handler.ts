@@ -2,7 +2,7 @@
 import type { ConstraintSource } from "../generate/constraint.ts";
 import { UserError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { collect, eventResponse, type Running, wholeResponse } from "./answer.ts";
+import { eventResponse, type Running, wholeResponse } from "./answer.ts";
 import { openChoice } from "./choice.ts";
 import { Refusal } from "./errors.ts";
 import { parseBody } from "./fields.ts";
@@ -23,7 +23,7 @@ export interface Context {
   /** A chat's turns as the model's text, where it has no chat template. */
   readonly question?: (turns: readonly Turn[]) => string;
   /** What restricts answers to a schema. */
-  schemaConstraint(tokenizer: Tokenizer, schema: unknown): Promise<ConstraintSource>;
+  schemaConstraint(tokenizer: Tokenizer, schema: Record<string, unknown>): Promise<ConstraintSource>;
   /** Answers that are being made; aborted when the server stops. */
   readonly running: Set<AbortController>;
 }
@@ -42,19 +42,19 @@ export function showModel({ served, created }: Context, id: string): Response {
 }
 
 /** /v1/chat/completions. */
-export async function chat(context: Context, body: string, gone: AbortSignal): Promise<Response> {
+export async function chat(context: Context, body: string): Promise<Response> {
   const asked = chatRequest(parseBody(body)), served = findModel(context.served, asked.model);
   const text = chatText(served, asked.messages, context);
-  return await answer(context, "chat", served, asked, [served.tokenizer.encode(text)], gone);
+  return await answer(context, "chat", served, asked, [served.tokenizer.encode(text)]);
 }
 
 /** /v1/completions. */
-export async function complete(context: Context, body: string, gone: AbortSignal): Promise<Response> {
+export async function complete(context: Context, body: string): Promise<Response> {
   const asked = completionRequest(parseBody(body)), served = findModel(context.served, asked.model);
   const prompts = asked.prompts.map((prompt) =>
     typeof prompt === "string" ? served.tokenizer.encode(prompt) : prompt
   );
-  return await answer(context, "completion", served, asked, prompts, gone);
+  return await answer(context, "completion", served, asked, prompts);
 }
 
 function chatText({ tokenizer, id }: ServedModel, messages: Turn[], { question }: Context): string {
@@ -83,22 +83,18 @@ async function answer(
   served: ServedModel,
   asked: Asked,
   prompts: readonly (readonly number[])[],
-  gone: AbortSignal,
 ): Promise<Response> {
   const { metrics, running, answerSeconds } = context;
   checkRoom(context, served, prompts.length * asked.n);
   const constraint = await constraintOf(context, served, asked);
   const control = new AbortController(), begin = performance.now();
-  const leave = () => control.abort();
-  const timer = setTimeout(leave, 1000 * answerSeconds);
-  gone.addEventListener("abort", leave);
+  const timer = setTimeout(() => control.abort(), 1000 * answerSeconds);
   running.add(control);
   let over = false, begun = false;
   const end = (left: boolean) => {
     if (over) return;
     over = true;
     clearTimeout(timer);
-    gone.removeEventListener("abort", leave);
     running.delete(control);
     control.abort(); // also answers that are not asked for any more
     if (left) metrics.cancelled();
@@ -134,13 +130,10 @@ async function answer(
         begun = true;
         metrics.tokens("generated", tokens);
       },
-      onEnd: (left) => end(left || gone.aborted),
+      onEnd: end,
     };
     metrics.tokens("prompt", answers.promptTokens);
-    if (asked.stream) return eventResponse(answers);
-    const done = await collect(answers);
-    if (!done) throw new Refusal(503, "The answer was not begun in time.", { retryAfter: 10 });
-    return wholeResponse(answers, done);
+    return asked.stream ? eventResponse(answers) : await wholeResponse(answers);
   } catch (error) {
     end(false);
     if (error instanceof UserError) throw refusalOf(error);

@@ -26,7 +26,7 @@ export interface Asked {
   /** Number of likeliest tokens that go with each token; undefined: no log-probabilities. */
   readonly logprobs?: number;
   /** What the answer must look like. */
-  readonly format?: { readonly schema: unknown };
+  readonly format?: { readonly schema: Record<string, unknown> };
 }
 
 /** A turn of a conversation. */

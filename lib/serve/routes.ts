@@ -97,7 +97,7 @@ const behindKey = (answer: Answer): Answer => (site, request) => {
 
 async function ask(site: Site, request: Request, answer: typeof chat): Promise<Response> {
   if (site.stopping()) throw new Refusal(503, "The server is about to stop.", { retryAfter: 10 });
-  return await answer(site, await readBody(request, site.guard), request.signal);
+  return await answer(site, await readBody(request, site.guard));
 }
 
 /** Browsers ask first whether a page of another origin may ask. */
