@@ -1,6 +1,6 @@
 // mergeAdapter against PEFT's merge_and_unload (tests/reference/merge.py): weights and logits, both bases, every kind of adapter.
 import assert from "node:assert/strict";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { attachLoRA, useAdapter } from "../lib/lora.ts";
 import { mergeAdapter } from "../lib/merge/merge.ts";
 import { loadModel } from "../lib/models/load.ts";
@@ -33,7 +33,8 @@ async function rowLogits(model: Model, { inputIds, labels }: Case["rows"][string
   return (await logits(model, inputIds, { decoderInputIds })).data;
 }
 
-for (const device of await devices()) {
+const all = await devices();
+for (const device of all) {
   const load = (name: string) => loadModel(modelOf(name), { device, dtype: "f32" });
   for (const [name, { model: folder, adapter, original, rows }] of Object.entries(cases)) {
     if (device.backend !== "cpu" && !everywhere.includes(name)) continue;
@@ -160,3 +161,20 @@ for (const device of await devices()) {
     assert.deepEqual((await logits(tuned, row)).data, before);
   });
 }
+
+Deno.test("texts as rows; a tied head stays tied", async () => {
+  const [device] = all, folder = fromFileUrl(new URL("../examples/tiny/model", import.meta.url));
+  const base = await quantizeNF4(await loadModel(folder, { device }), { doubleQuant: true });
+  const tuned = attachLoRA(base, { r: 4, targetModules: "all-linear", quiet: true });
+  const rows = ["### Question: What is a bond?\n\n### Answer:", "A loan"];
+  const exact = await mergeAdapter(tuned, { rows, keep: true }),
+    clean = await mergeAdapter(tuned, { into: "original", rows });
+  const tokens = rows.reduce((sum, row) => sum + base.tokenizer!.encode(row).length, 0);
+  assert.deepEqual([exact.difference!.tokens, clean.difference!.tokens], [tokens, tokens]);
+  assert.ok(exact.difference!.largest < 1e-3 && exact.difference!.otherTokens === 0);
+  assert.ok(clean.difference!.mean > 10 * exact.difference!.mean);
+  for (const { model } of [exact, clean]) {
+    assert.ok(!model.weights.has("lm_head.weight") && model.config.tieWordEmbeddings);
+    assert.equal(model.weights.size, 38);
+  }
+});
