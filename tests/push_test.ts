@@ -261,7 +261,10 @@ Deno.test("with Xet, the blocks of a file that was on its way are not sent again
   const options = { isPrivate: true, message: "m" };
   // All blocks come through; the description of the file, which makes it one, does not.
   hub.fault = ({ path }) => path === "/v1/shards" ? { status: 503 } : undefined;
-  await refused(pushFiles(repo, [file], settings, options), /localhost.* answered 503 \(5 tries\)/);
+  await refused(
+    pushFiles(repo, [file], settings, options),
+    /^acme\/tiny: localhost:\d+ answered 503 \(5 tries\)/,
+  );
   const [xorb] = [...hub.pieces.keys()];
   assert.ok((await sentXorbs(settings, repo)).has(xorb));
   const list = join(settings.cache, ".pushes", "models--acme--tiny.json");

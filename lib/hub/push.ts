@@ -77,7 +77,7 @@ export async function readRemote(repo: Repo, settings: HubSettings): Promise<Rem
   const exists = await hubError(
     settings,
     repo,
-    () => repoExists({ repo: name, ...access, fetch: pushFetch(settings) }),
+    () => repoExists({ repo: name, ...access, fetch: pushFetch(settings, repo) }),
   );
   if (!exists) return undefined;
   const wanted = { name: repo.id, hubUrl: settings.endpoint, fetch: apiFetch(repo, settings) };
@@ -167,7 +167,7 @@ async function createRepository(repo: Repo, settings: HubSettings, isPrivate: bo
         ...(repo.type === "space" ? { sdk: "docker" } : {}),
         accessToken: settings.token!,
         hubUrl: settings.endpoint,
-        fetch: pushFetch(settings),
+        fetch: pushFetch(settings, repo),
       });
       return;
     } catch (error) {
@@ -208,7 +208,7 @@ async function commitMissing(
         accessToken: settings.token!,
         hubUrl: settings.endpoint,
         useXet: !settings.withoutXet,
-        fetch: pushFetch(settings, upload),
+        fetch: pushFetch(settings, repo, upload),
         abortSignal: upload.signal,
       });
       if (!isCommit(String(made?.commit.oid))) throw noHub(settings);

@@ -1,6 +1,7 @@
 // The fetch that @huggingface/hub's uploads are given: tried again after faults that pass, watched for silence, counted, and
 // the token kept from every host but the Hub's own.
 import { UserError } from "../errors.ts";
+import type { Repo } from "./names.ts";
 import { askedWait, PASSING, passingText } from "./refusals.ts";
 import { passing, retrying, TryAgain } from "./request.ts";
 import type { SentXorbs } from "./push_sent.ts";
@@ -22,8 +23,8 @@ export class AddressRanOut extends Error {}
 /** Making a commit of many files takes the Hub its time. */
 const LONGEST_SILENCE = 120_000;
 
-/** A fetch for one push. Refusals come back as answers, for @huggingface/hub to throw. */
-export function pushFetch(settings: HubSettings, upload: Upload = {}): typeof fetch {
+/** A fetch for pushing to a repository. Refusals come back as answers, for @huggingface/hub to throw. */
+export function pushFetch(settings: HubSettings, repo: Repo, upload: Upload = {}): typeof fetch {
   const patient = { ...settings, sleep: (ms: number) => settings.sleep(ms, upload.signal) };
   return async (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : String(input));
@@ -34,7 +35,7 @@ export function pushFetch(settings: HubSettings, upload: Upload = {}): typeof fe
     }
     const isPiece = init.method === "PUT" || xorb !== undefined;
     const counted = isPiece ? upload : { signal: upload.signal };
-    const response = await retrying(patient, url.host, () => sendOnce(settings, url, init, counted));
+    const response = await retrying(patient, repo.id, () => sendOnce(settings, url, init, counted));
     if (xorb && response.ok) await upload.sent?.add(xorb);
     return response;
   };

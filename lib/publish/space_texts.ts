@@ -76,8 +76,8 @@ async function door(request: Request): Promise<Response> {
   if (pathname === "/metrics") return new Response("not found", { status: 404 });
   const asked = new Headers(request.headers);
   for (const name of ["host", "origin", "accept-encoding"]) asked.delete(name);
-  const { method, body, signal } = request;
-  const answer = await fetch(server.url + pathname + search, { method, headers: asked, body, signal });
+  const { method, body } = request;
+  const answer = await fetch(server.url + pathname + search, { method, headers: asked, body });
   const headers = new Headers(answer.headers), policy = headers.get("content-security-policy");
   const framed = "frame-ancestors https://huggingface.co";
   if (policy) headers.set("content-security-policy", policy.replace("frame-ancestors 'none'", framed));
