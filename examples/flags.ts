@@ -126,9 +126,14 @@ function valueOf(name: string, flag: Flag<unknown>, given: unknown): unknown {
 
 function unknownFlag(given: string, names: readonly string[]): UserError {
   const name = given.replace(/^-+/, "");
-  const nearest = names.toSorted((a, b) => distance(a, name) - distance(b, name))[0];
-  const near = name.length > 1 && distance(nearest, name) <= Math.max(2, name.length / 3);
-  return new UserError(`${given} is no flag${near ? `; did you mean --${nearest}?` : "; see --help."}`);
+  const meant = nearest(name, names);
+  const near = name.length > 1 && distance(meant, name) <= Math.max(2, name.length / 3);
+  return new UserError(`${given} is no flag${near ? `; did you mean --${meant}?` : "; see --help."}`);
+}
+
+/** The name that is most like this one. */
+export function nearest(name: string, names: readonly string[]): string {
+  return names.toSorted((a, b) => distance(a, name) - distance(b, name))[0];
 }
 
 /** Letters to change, add or leave away (Levenshtein). */

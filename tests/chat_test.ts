@@ -1,0 +1,199 @@
+// The chat in the terminal as a process that is spoken to through a pipe; what it answers is what generate answers.
+import assert from "node:assert/strict";
+import { fromFileUrl, join } from "@std/path";
+import { openDevice } from "../lib/engine/open.ts";
+import { generate } from "../lib/generate/generate.ts";
+import { attachLoRA, useAdapter } from "../lib/lora.ts";
+import { loadModel } from "../lib/models/load.ts";
+import { type Model, trainableParameters } from "../lib/models/model.ts";
+import { saveAdapter } from "../lib/peft.ts";
+import { inFolder } from "./runs.ts";
+
+const root = fromFileUrl(new URL("..", import.meta.url));
+const embedded = join(root, "examples/tiny/model");
+
+function chat(args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "-P=train", "examples/chat.ts", ...args],
+    cwd: root,
+    env: { FINTUNE_BACKEND: "cpu", NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Says all lines at once, and returns what was answered, line by line. */
+async function spoken(
+  args: string[],
+  lines: string[],
+): Promise<{ said: string[]; wrong: string; code: number }> {
+  const child = chat(args), writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(lines.join("\n") + "\n"));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { said: text(stdout).split("\n"), wrong: text(stderr), code };
+}
+
+/** An adapter that changes what is said, without having learnt anything. */
+async function tunedAtRandom(): Promise<Model> {
+  const base = await loadModel(embedded, { device: await openDevice({ backend: "cpu" }) });
+  const model = attachLoRA(base, { r: 2, seed: 5, quiet: true });
+  for (const { storage } of trainableParameters(model).values()) {
+    (storage as Float32Array).forEach((value, i, all) => all[i] = value + 0.04 * Math.sin(i));
+  }
+  return model;
+}
+
+/** The embedded model, which no token ends. */
+async function endless(folder: string): Promise<string> {
+  await Deno.mkdir(folder);
+  for (const { name } of Deno.readDirSync(embedded)) {
+    await Deno.copyFile(join(embedded, name), join(folder, name));
+  }
+  for (const name of ["generation_config.json", "tokenizer_config.json", "config.json"]) {
+    const json = JSON.parse(await Deno.readTextFile(join(folder, name)));
+    if ("eos_token" in json) json.eos_token = json.pad_token;
+    if ("eos_token_id" in json) json.eos_token_id = json.pad_token_id ?? 2;
+    await Deno.writeTextFile(join(folder, name), JSON.stringify(json));
+  }
+  return folder;
+}
+
+Deno.test("chat.ts: base and tuned, commands, a saved chat", () =>
+  inFolder(async (folder) => {
+    const tuned = await tunedAtRandom(),
+      adapter = join(folder, "adapter"),
+      saved = join(folder, "chat.jsonl");
+    await saveAdapter(tuned, adapter);
+    const prompt = (question: string) =>
+      tuned.tokenizer!.applyChatTemplate([{ role: "user", content: question }], {
+        addGenerationPrompt: true,
+      });
+    const say = async (model: Model, question: string) =>
+      (await generate(model, prompt(question), { maxNewTokens: 12, temperature: 0 })).trim();
+    const [byTuned, byBase, ofTwo] = [
+      await say(tuned, "What is a bond?"),
+      await say(useAdapter(tuned, undefined), "What is a bond?"),
+      await say(tuned, "Give an example\nof a bond."),
+    ];
+    assert.notEqual(byTuned, byBase);
+    const { said, wrong, code } = await spoken(["--adapter", adapter, "--history", join(folder, "history")], [
+      "/set temperature 0",
+      "/set maxNewTokens 12",
+      "What is a bond?",
+      "/model base",
+      "/regenerate",
+      "/set topq 1",
+      "/set topP 7",
+      "/sav x",
+      "/system Be brief.",
+      `/save ${saved}`,
+      `/save ${saved}`,
+      "/reset",
+      "/system",
+      "/regenerate",
+      "/model tuned",
+      "Give an example\\",
+      "of a bond.",
+      "/quit",
+      "never read",
+    ]);
+    assert.equal(code, 0, wrong);
+    assert.match(said[0], /Nothing here is financial advice|nothing here is financial advice/);
+    assert.deepEqual(
+      said.slice(1).join("\n").trim(),
+      [
+        "temperature is 0.",
+        "maxNewTokens is 12.",
+        byTuned,
+        "The base model answers.",
+        byBase,
+        "topq is no setting; did you mean topP?",
+        "topP is a number from 0.01 to 1.",
+        "/sav is no command; did you mean /save?",
+        "Told before the chat: Be brief.",
+        `Saved in ${saved}.`,
+        `${saved} is there already: choose another name.`,
+        "A new chat.",
+        "Nothing is told before the chat.",
+        "Nothing has been asked yet.",
+        "The tuned model answers.",
+        ofTwo,
+      ].join("\n"),
+    );
+    assert.deepEqual(JSON.parse(await Deno.readTextFile(saved)), {
+      messages: [
+        { role: "system", content: "Be brief." },
+        { role: "user", content: "What is a bond?" },
+        { role: "assistant", content: byBase },
+      ],
+    });
+  }));
+
+Deno.test("chat.ts: the embedded model says what it is; a long chat loses its beginning, not its end", async () => {
+  const lines = ["/set temperature 0", "/set maxNewTokens 100"];
+  for (let i = 0; i < 6; i++) lines.push(`What is a bond, and ${"why is it so, ".repeat(12)}of all things?`);
+  const { said, wrong, code } = await spoken([], [...lines, "/model tuned"]);
+  assert.equal(code, 0, wrong);
+  assert.match(said[1], /1\.9 million parameters.*--adapter/);
+  assert.ok(
+    said.some((line) => /^\(\d+ earlier questions? do(es)? not fit any more\)$/.test(line)),
+    said.join("\n"),
+  );
+  assert.match(said.at(-2)!, /^There is no tuned model here/);
+});
+
+Deno.test("chat.ts: what cannot be meant is one sentence", async () => {
+  for (
+    const [args, message] of [
+      [["--adapter", "no/such/folder"], /no\/such\/folder/],
+      [["--modle", "x"], /^--modle is no flag; did you mean --model\?$/m],
+    ] as const
+  ) {
+    const { code, wrong } = await spoken([...args], []);
+    assert.equal(code, 1);
+    assert.match(wrong, message);
+    assert.doesNotMatch(wrong, /\n\s+at /);
+  }
+});
+
+Deno.test({
+  name: "chat.ts: Ctrl-C stops the answer, the chat goes on; a second one leaves",
+  ignore: Deno.build.os === "windows",
+  fn: () =>
+    inFolder(async (folder) => {
+      const model = await endless(join(folder, "model"));
+      const child = chat(["--model", model, "--history", join(folder, "history")]);
+      const writer = child.stdin.getWriter(), wrong = new Response(child.stderr).text();
+      const say = (line: string) => writer.write(new TextEncoder().encode(line + "\n"));
+      const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      let said = "";
+      const until = async (seen: (text: string) => boolean) => {
+        while (!seen(said)) {
+          const { value, done } = await reader.read();
+          if (done) assert.fail(`${said}\n${await wrong}`);
+          said += value;
+        }
+        said = "";
+      };
+      for (const line of ["/set temperature 0", "/set maxNewTokens 480"]) await say(line);
+      await until((text) => text.includes("maxNewTokens is 480."));
+      await say("What is a bond?");
+      await until((text) => text.length > 20);
+      child.kill("SIGINT");
+      await say("/set topK 3");
+      await until((text) => text.includes("\ntopK is 3."));
+      await say("What is a stock?");
+      await until((text) => text.length > 20);
+      child.kill("SIGINT");
+      await until((text) => text.endsWith("\n")); // two at once would be one
+      child.kill("SIGINT");
+      const { signal, code } = await child.status;
+      assert.ok(signal === "SIGINT" || code === 130, `${signal} ${code}`);
+      await reader.cancel();
+      await writer.close().catch(() => {});
+      await wrong;
+    }),
+});
