@@ -231,6 +231,8 @@ export { openStreams, type StreamsOptions, type TokenStreams } from "./lib/gener
 export type { TokenLogprob } from "./lib/generate/streams_pick.ts";
 export type { StreamOptions } from "./lib/generate/streams_settings.ts";
 export type { StreamToken } from "./lib/generate/streams_stream.ts";
+export { serve, type ServeOptions, type Server } from "./lib/serve/serve.ts";
+export type { PageConfig } from "./lib/serve/page/page.ts";
 export {
   type RougeOptions,
   rougeRows,
