@@ -1,7 +1,10 @@
 // Publishing against the loopback Hub: what is chosen, shown, sent and sent again, and what every refusal becomes.
 import assert from "node:assert/strict";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { UserError } from "../lib/errors.ts";
+import { attachLoRA } from "../lib/lora.ts";
+import { loadModel } from "../lib/models/load.ts";
+import type { Model } from "../lib/models/model.ts";
 import { pushFiles, readRemote } from "../lib/hub/push.ts";
 import { sentXorbs } from "../lib/hub/push_sent.ts";
 import type { HubSettings } from "../lib/hub/settings.ts";
@@ -434,4 +437,50 @@ Deno.test("a card of one's own stays", async () => {
   await using all = await setup({ "README.md": "# My own words" });
   await all.push();
   assert.equal(published(all.hub, MODEL, "README.md"), "# My own words");
+});
+
+Deno.test("a model in memory: its adapter where one is in use, else its weights and tokenizer", async () => {
+  await using all = await setup();
+  const { hub, cache } = all;
+  const base = await loadModel(fromFileUrl(new URL("../examples/tiny/model", import.meta.url)));
+  const push = (model: Model, name: string) =>
+    withVariables(
+      variablesFor(hub, cache),
+      () => pushToHub(model, name, { baseModel: BASE, quiet: true, confirm: () => true }),
+    );
+  await push(attachLoRA(base, { r: 2, quiet: true }), "acme/lora");
+  await push(base, "acme/whole");
+  const files = (name: string) => Object.keys(hub.repos[`models/${name}`].files);
+  assert.deepEqual(files("acme/lora").slice(1), [
+    "README.md",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+  ]);
+  for (const name of ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"]) {
+    assert.ok(files("acme/whole").includes(name), name);
+  }
+  assert.match(
+    published(hub, "models/acme/whole", "README.md"),
+    /library_name: transformers\nbase_model: acme\/base/,
+  );
+});
+
+Deno.test("GGUF alone is for llama.cpp", async () => {
+  await using all = await setup({
+    "gguf/model-q8_0.gguf": noise(1000),
+    "gguf/Modelfile": "FROM ./model-q8_0.gguf\n",
+  });
+  const { hub, push, folder } = all;
+  await push({ baseModel: BASE }, join(folder, "gguf"));
+  assert.deepEqual(Object.keys(hub.repos[MODEL].files), [
+    ".gitattributes",
+    "Modelfile",
+    "README.md",
+    "model-q8_0.gguf",
+  ]);
+  assert.match(
+    published(hub, MODEL, "README.md"),
+    /base_model_relation: quantized[\s\S]*llama-cli -hf acme\/tiny/,
+  );
+  await refused(push({ space: true }, join(folder, "gguf")), /not GGUF alone/);
 });

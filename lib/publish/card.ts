@@ -31,7 +31,7 @@ export interface CardOptions {
 export interface CardFacts {
   /** "owner/name" */
   repo: string;
-  kind: "adapter" | "model";
+  kind: "adapter" | "model" | "gguf";
   /** The base's name on the Hub. */
   base?: string;
   /** T5 and its like. */
@@ -91,7 +91,9 @@ const link = (name: string, kind: "model" | "dataset") =>
 
 function openingOf(facts: CardFacts): string {
   const { kind, base, datasets, adapter, options } = facts;
-  const what = kind === "adapter" ? `A LoRA adapter (rank ${adapter?.r ?? "?"})` : "A language model";
+  const what = kind === "adapter"
+    ? `A LoRA adapter (rank ${adapter?.r ?? "?"})`
+    : `A language model${kind === "gguf" ? " as GGUF" : ""}`;
   const of = base ? ` ${kind === "adapter" ? "for" : "made from"} ${link(base, "model")}` : "";
   const on = datasets.length > 0 ? ` on ${datasets.map((name) => link(name, "dataset")).join(", ")}` : "";
   return `${what}${of}, fine-tuned with fintune${on}.${

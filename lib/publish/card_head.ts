@@ -24,6 +24,9 @@ const metricOf = (name: string): string =>
 const KNOWN_LICENCE =
   /^(apache-2\.0|mit|openrail\w*|bigscience-[\w.-]+|creativeml-openrail-m|afl-3\.0|artistic-2\.0|bsl-1\.0|bsd[\w-]*|c-uda|cc0-1\.0|cc(-by[\w-]*)?(-[234]\.[05])?|cdla-[\w.-]+|wtfpl|ecl-2\.0|epl-[12]\.0|etalab-2\.0|eupl-1\.[12]|agpl-3\.0|gfdl|gpl(-[23]\.0)?|lgpl[\w.-]*|isc|intel-research|lppl-1\.3c|ms-pl|apple-[\w-]+|mpl-2\.0|odc-by|odbl|osl-3\.0|postgresql|ofl-1\.1|ncsa|unlicense|zlib|pddl|lgpl-lr|deepfloyd-if-license|fair-noncommercial-research-license|h-research|llama[\d.]+|gemma|grok2-community|unknown|other)$/;
 
+/** What the Hub calls the way from the base. */
+const RELATION = { adapter: "adapter", model: "finetune", gguf: "quantized" } as const;
+
 /** The fields of the head, in the order in which the Hub's own cards have them. */
 export function cardHead(facts: CardFacts): Record<string, unknown> {
   const { base, kind, run, licence, options } = facts;
@@ -32,8 +35,8 @@ export function cardHead(facts: CardFacts): Record<string, unknown> {
   return {
     ...(options.language ? { language: options.language } : {}),
     ...licenceFields(licence),
-    library_name: kind === "adapter" ? "peft" : "transformers",
-    ...(base ? { base_model: base, base_model_relation: kind === "adapter" ? "adapter" : "finetune" } : {}),
+    ...(kind === "gguf" ? {} : { library_name: kind === "adapter" ? "peft" : "transformers" }),
+    ...(base ? { base_model: base, base_model_relation: RELATION[kind] } : {}),
     pipeline_tag: "text-generation",
     ...(datasets.length > 0 ? { datasets } : {}),
     tags: tagsOf(facts),
@@ -62,7 +65,8 @@ function tagsOf({ base, kind, adapter, run, options }: CardFacts): string[] {
     "finance",
     ...(kind === "adapter" ? [adapter?.use_dora ? "dora" : "lora"] : []),
     ...(quantised ? ["qlora"] : []),
-    ...(base ? [`base_model:${kind === "adapter" ? "adapter" : "finetune"}:${base}`] : []),
+    ...(kind === "gguf" ? ["gguf"] : []),
+    ...(base ? [`base_model:${RELATION[kind]}:${base}`] : []),
     ...options.tags ?? [],
   ];
 }

@@ -8,6 +8,10 @@ const QUESTION = "What is a bond?";
 export function usePart(facts: CardFacts): string {
   const { kind, encoderDecoder, base } = facts;
   const asked = askedAs(facts);
+  if (kind === "gguf") {
+    const commands = [`llama-cli -hf ${facts.repo}`, `ollama run hf.co/${facts.repo}`];
+    return `With llama.cpp or Ollama:\n\n${fenced("sh", commands)}`;
+  }
   const parts = [`With [fintune](https://jsr.io/@fintune/fintune), in Deno:\n\n${ours(facts, asked)}`];
   if (kind === "adapter" && base) parts.push(`With PEFT, in Python:\n\n${peft(facts, asked)}`);
   if (kind === "model") parts.push(`With Transformers, in Python:\n\n${transformers(facts, asked)}`);

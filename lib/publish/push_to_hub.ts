@@ -178,6 +178,11 @@ async function spaceTarget(source: Source, repo: Repo, options: PushOptions): Pr
   const target = targetRepo("space", space.repo ?? `${repo.id}-chat`);
   const trained = source.run?.data?.prompt;
   const prompt = trained === "alpaca" || trained === "financeQA" ? trained : undefined;
+  if (source.kind === "gguf") {
+    throw new UserError(
+      "A space runs an adapter or a model in safetensors, not GGUF alone: push one of those.",
+    );
+  }
   const files = await spaceFiles({ repo: repo.id, kind: source.kind, base: source.base, prompt }, space);
   return { repo: target, files, leftOut: [] };
 }

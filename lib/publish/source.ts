@@ -11,7 +11,8 @@ import { readOptionalJson } from "../text/files.ts";
 /** An adapter's or model's folder. */
 export interface Source {
   folder: string;
-  kind: "adapter" | "model";
+  /** "gguf": for llama.cpp and its like alone. */
+  kind: "adapter" | "model" | "gguf";
   /** The base's name on the Hub. */
   base?: string;
   encoderDecoder: boolean;
@@ -63,7 +64,14 @@ export async function readSource(given: string, options: SourceOptions): Promise
     );
   }
   const encoderDecoder = adapter?.task_type === "SEQ_2_SEQ_LM" || config?.model_type === "t5";
-  return { folder, kind: adapter ? "adapter" : "model", base, encoderDecoder, adapter, run };
+  return {
+    folder,
+    kind: adapter ? "adapter" : config ? "model" : "gguf",
+    base,
+    encoderDecoder,
+    adapter,
+    run,
+  };
 }
 
 async function hasFile(folder: string, name: RegExp): Promise<boolean> {
