@@ -43,7 +43,7 @@ const splitOp: OpDefinition<{ heads: number }> = {
 export const splitKeys = (x: Value, mask: Value, heads: number): Value =>
   apply(splitOp, [x, mask], { heads })[0];
 
-const appendOp: OpDefinition<{ total: string }> = {
+const appendOp: OpDefinition<{ total: string; name: string }> = {
   name: "appendKeys",
   infer([past, x], { total }) {
     const [batch, heads, , size] = expectType("appendKeys", "past", past, "f32", 4);
@@ -52,17 +52,20 @@ const appendOp: OpDefinition<{ total: string }> = {
     return [{ dtype: "f32", shape: [batch, heads, total, size] }];
   },
   gradient: "none",
-  onnx(context, [past, x], { inputs: [{ shape: [batch, heads, , size] }] }) {
+  onnx(context, [past, x], { inputs: [{ shape: [batch, heads, , size] }], attributes }) {
     const own = splitHeads(context, x, context.size(batch), heads as number, size as number);
-    return [context.node("Concat", [past, own], { axis: 2 })];
+    return [context.node("Concat", [past, own], { axis: 2 }, attributes.name as string)];
   },
   webgpu: onlyInFiles,
   samples: [],
 };
 
-/** past [batch, heads, past, D] with x [tokens, heads * D] behind it: [batch, heads, total, D]. */
-export const appendKeys = (past: Value, x: Value, total: string): Value =>
-  apply(appendOp, [past, x], { total })[0];
+/**
+ * past [batch, heads, past, D] with x [tokens, heads * D] behind it: [batch, heads, total, D], as an output of the model of that
+ * name (through another node it would be copied).
+ */
+export const appendKeys = (past: Value, x: Value, total: string, name: string): Value =>
+  apply(appendOp, [past, x], { total, name })[0];
 
 type AttendAttributes = { heads: number; kvHeads: number; scale: number };
 

@@ -24,10 +24,10 @@ const MOST_POSITIONS = 1 << 17;
 
 const layersOf = ({ numHiddenLayers }: ModelConfig) => Array.from({ length: numHiddenLayers }, (_, i) => i);
 
-/** ids, positions, mask, caches -> logits, and the caches with the new keys and values behind. */
+/** ids, angles, mask, caches -> logits, and the caches with the new keys and values behind (outputs by their names). */
 function decoderGraph(config: ModelConfig, weights: Types, head: string): Graph {
   const { numKeyValueHeads, headDim } = config;
-  const cache = f32(BATCH, numKeyValueHeads, PAST, headDim), angles = f32("positions", headDim / 2);
+  const cache = f32(BATCH, numKeyValueHeads, PAST, headDim), angles = f32("tokens", headDim / 2);
   const caches = layersOf(config).flatMap((i): [string, Type][] => [
     [`past_key_values.${i}.key`, cache],
     [`past_key_values.${i}.value`, cache],
@@ -42,20 +42,19 @@ function decoderGraph(config: ModelConfig, weights: Types, head: string): Graph 
     ...weights,
   };
   return trace<Types>(types, (values) => {
-    const outputs: Record<string, Value> = {}, { positions, cos, sin, mask } = values;
+    const { positions, cos, sin, mask } = values;
     let x = embed(values.ids, values["model.embed_tokens.weight"], config);
     for (const i of layersOf(config)) {
       const attend = (q: Value, k: Value, v: Value) => {
-        const keys = appendKeys(values[`past_key_values.${i}.key`], k, TOTAL);
-        const vectors = appendKeys(values[`past_key_values.${i}.value`], v, TOTAL);
-        Object.assign(outputs, { [`present.${i}.key`]: keys, [`present.${i}.value`]: vectors });
-        return attendPadded(q, keys, vectors, mask, headShape(config));
+        const grown = (part: string, x: Value) =>
+          appendKeys(values[`past_key_values.${i}.${part}`], x, TOTAL, `present.${i}.${part}`);
+        return attendPadded(q, grown("key", k), grown("value", v), mask, headShape(config));
       };
       const layer = symbolicLayer(values, `model.layers.${i}.`);
       x = decoderBlock(x, layer, { positions, cos, sin }, attend, config).y;
     }
     const normed = norm(x, { weight: (name) => values[name] }, "model.norm", config);
-    return { logits: matmul(normed, values[head], { transB: true }), ...outputs };
+    return { logits: matmul(normed, values[head], { transB: true }) };
   });
 }
 
@@ -82,18 +81,18 @@ export function decoderModel(weights: FileWeights, head: string): FileModel {
     real(context, "attention_mask"),
   ]);
   addAngles(config, weights);
+  const positions = flat(context, "position_ids");
   const names = {
     ids: flat(context, "input_ids"),
-    positions: flat(context, "position_ids"),
+    positions,
+    cos: node("Gather", ["cos", positions]),
+    sin: node("Gather", ["sin", positions]),
     mask: maskOf(context, seen, true),
   };
-  const graph = decoderGraph(config, weights.types, head);
-  const { logits, ...caches } = Object.fromEntries(
-    draft.add(graph, { names, lowerings: loweringsOf(weights) }),
-  );
+  const lowerings = loweringsOf(weights), graph = decoderGraph(config, weights.types, head);
+  const logits = draft.add(graph, { names, lowerings }).get("logits")!;
   const shape = node("Concat", [sizeOf(context, "input_ids", 0), i64([-1, config.vocabSize])], { axis: 0 });
   draft.output(node("Reshape", [logits, shape]), "logits");
-  for (const [name, value] of Object.entries(caches)) draft.output(value, name);
 
   const whole = (name: string, ...shape: Type["shape"]) => ({ name, dtype: "i64" as OnnxDType, shape });
   const cache = (name: string, length: string) => ({

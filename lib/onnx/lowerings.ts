@@ -5,6 +5,7 @@ import type { Lowerings } from "../engine/onnx/lower.ts";
 import { embeddingOp } from "../engine/ops/embedding.ts";
 import { matmulOp } from "../engine/ops/matmul.ts";
 import { rmsNormOp } from "../engine/ops/rms_norm.ts";
+import { ropeOp } from "../engine/ops/rope.ts";
 import { BLOCK } from "./int4.ts";
 import type { FileWeights } from "./weights.ts";
 
@@ -20,6 +21,13 @@ const rmsNormSteps: Lowering = ({ node, f32, i64 }, [x, weight], { inputs, attri
   const scale = offset === 0 ? weight : node("Add", [weight, f32(offset)]);
   const normed = node("Mul", [node("Div", [parts, root]), scale]);
   return [width === length ? normed : node("Reshape", [normed, i64([-1, width])])];
+};
+
+/** The angles' tables hold a row for every token already: once for all layers. */
+const rotated: Lowering = ({ node, i64 }, [x, , cos, sin], { attributes }) => {
+  const settings = { num_heads: attributes.heads as number };
+  const turned = node("ms.RotaryEmbedding", [node("Unsqueeze", [x, i64([0])]), i64([0]), cos, sin], settings);
+  return [node("Squeeze", [turned, i64([0])])];
 };
 
 const half = ({ node }: OnnxContext, x: string) => node("Cast", [x], { to: "f16" });
@@ -60,7 +68,8 @@ const plainProduct = (lowering: Lowering): Lowering => (context, names, node) =>
 
 export function loweringsOf(weights: FileWeights): Lowerings {
   const { config: { modelType }, form: { type } } = weights;
-  const forms = new Map<Parameters<Lowerings["get"]>[0], Lowering>([[rmsNormOp, rmsNormSteps]]);
+  const forms = new Map<Parameters<Lowerings["get"]>[0], Lowering>();
+  forms.set(rmsNormOp, rmsNormSteps).set(ropeOp, rotated);
   if (type === "f16") {
     forms.set(matmulOp, plainProduct(halfProduct(wide[modelType as keyof typeof wide])));
     forms.set(embeddingOp, halfRows);

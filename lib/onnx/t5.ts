@@ -117,7 +117,7 @@ const parts = (config: ModelConfig) => decoderLayers(config).flatMap((i) => [`${
 const partName = (prefix: string, of: "encoder" | "decoder", part: string) =>
   `${prefix}.${part.replace(".", `.${of}.`)}`;
 
-/** ids, masks, the answer's cache, keys and values of the question -> logits and the longer cache */
+/** ids, masks, the answer's cache, keys and values of the question -> logits, and the longer cache (outputs by their names) */
 function answerGraph(config: ModelConfig, weights: Types, head: string): Graph {
   const heads = config.numAttentionHeads, names = parts(config);
   const own = f32(BATCH, heads, PAST, config.headDim), memory = f32(BATCH, heads, QUESTION, config.headDim);
@@ -131,14 +131,15 @@ function answerGraph(config: ModelConfig, weights: Types, head: string): Graph {
     ...weights,
   };
   return trace<Types>(types, (values) => {
-    const outputs: Record<string, Value> = {}, heads = t5Heads(config);
+    const heads = t5Heads(config);
     let x = embed(values.ids, values["shared.weight"], config);
     for (const i of decoderLayers(config)) {
       const grown = (part: string, x: Value) =>
-        outputs[partName("present", "decoder", `${i}.${part}`)] = appendKeys(
+        appendKeys(
           values[partName("past_key_values", "decoder", `${i}.${part}`)],
           x,
           TOTAL,
+          partName("present", "decoder", `${i}.${part}`),
         );
       const self = (q: Value, k: Value, v: Value) =>
         attendPadded(q, grown("key", k), grown("value", v), values.mask, heads);
@@ -147,7 +148,7 @@ function answerGraph(config: ModelConfig, weights: Types, head: string): Graph {
       x = decoderBlock(x, symbolicLayer(values, `decoder.block.${i}.`), { self, cross }, config).y;
     }
     const last = scaleBy(normed(x, values, "decoder", config), values.headScale);
-    return { logits: matmul(last, values[head], { transB: true }), ...outputs };
+    return { logits: matmul(last, values[head], { transB: true }) };
   });
 }
 
@@ -189,7 +190,7 @@ export async function mergedDecoderModel(
   ]);
   const memory = addMemory(draft, weights);
   const scale = Float32Array.of(config.encoderDecoder!.headScale);
-  const { logits, ...caches } = Object.fromEntries(draft.add(answerGraph(config, weights.types, head), {
+  const values = draft.add(answerGraph(config, weights.types, head), {
     names: {
       ids: flat(context, "input_ids"),
       mask,
@@ -198,9 +199,9 @@ export async function mergedDecoderModel(
       ...Object.fromEntries(names.map((part, i) => [`memory.${part}`, memory[i]])),
     },
     lowerings: loweringsOf(weights),
-  }));
-  draft.output(batched(context, logits, sizeOf(context, "input_ids", 0), config.vocabSize), "logits");
-  for (const [name, value] of Object.entries(caches)) draft.output(value, name);
+  });
+  const logits = batched(context, values.get("logits")!, sizeOf(context, "input_ids", 0), config.vocabSize);
+  draft.output(logits, "logits");
   names.forEach((part, i) => draft.output(memory[i], partName("present", "encoder", part)));
 
   const cache = (prefix: string, length: string) =>

@@ -32,8 +32,16 @@ export interface OnnxBody {
 
 /** Builds the ONNX form of a graph. */
 export interface OnnxContext {
-  /** Adds a node with one output and returns the output's name. Domain "com.microsoft" is written `ms.MatMulBnb4`. */
-  node(type: string, inputs: readonly string[], attributes?: Record<string, OnnxAttribute>): string;
+  /**
+   * Adds a node with one output and returns the output's name (a fresh one, unless it is given). Domain "com.microsoft" is
+   * written `ms.MatMulBnb4`.
+   */
+  node(
+    type: string,
+    inputs: readonly string[],
+    attributes?: Record<string, OnnxAttribute>,
+    name?: string,
+  ): string;
   /** The same for `count` outputs. */
   nodes(
     type: string,

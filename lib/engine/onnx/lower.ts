@@ -101,8 +101,10 @@ function makeContext(shared: Shared, around: Surroundings, sink: Bytes[], bodies
     inputs: readonly string[],
     count: number,
     attributes: Record<string, OnnxAttribute> = {},
+    name?: string,
   ) => {
-    const outputs = Array.from({ length: count }, () => `${type.replace("ms.", "")}_${shared.counter++}`);
+    const fresh = () => `${type.replace("ms.", "")}_${shared.counter++}`;
+    const outputs = Array.from({ length: count }, () => name ?? fresh());
     const protos = Object.fromEntries(
       Object.entries(attributes).map(([key, value]) => [key, attributeProto(value, shared, bodies)]),
     );
@@ -112,7 +114,7 @@ function makeContext(shared: Shared, around: Surroundings, sink: Bytes[], bodies
   };
   return {
     nodes,
-    node: (type, inputs, attributes) => nodes(type, inputs, 1, attributes)[0],
+    node: (type, inputs, attributes, name) => nodes(type, inputs, 1, attributes, name)[0],
     f32: (value) => constant(shared, "f32", value),
     i64,
     size(dim) {
