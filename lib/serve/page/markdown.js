@@ -324,7 +324,11 @@ const textPiece = (text) => ({ kind: "text", text });
 
 /** A link holds no other. @param {Inline[]} pieces @returns {Inline[]} */
 function withoutLinks(pieces) {
-  return pieces.flatMap((piece) => piece.kind === "link" ? piece.inside : [piece]);
+  return pieces.flatMap((piece) => {
+    if (!("inside" in piece)) return [piece];
+    const inside = withoutLinks(piece.inside);
+    return piece.kind === "link" ? inside : [{ ...piece, inside }];
+  });
 }
 
 /** An address that stands in the text by itself, or in angle brackets. @param {string} text @param {number} at
