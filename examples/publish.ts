@@ -43,3 +43,6 @@ const done = await pushToHub(source, repo, {
   ...(flags.yes ? { confirm: () => true } : {}),
 });
 console.log(done ? [done.url, done.spaceUrl].filter(Boolean).join("\n") : "Nothing was published.");
+if (done?.spaceUrl && !flags.public) {
+  console.log("The space fetches the model when it starts: give it a secret HF_TOKEN that may read it.");
+}

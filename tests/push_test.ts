@@ -329,6 +329,7 @@ Deno.test("refusals are one sentence that says what to do", async () => {
   const cases: [string, Fault, RegExp][] = [
     ["/api/repos/create", { status: 401 }, /does not know the token.*make a new one with write access/],
     ["/api/repos/create", { status: 403 }, /may not write to acme\/tiny.*right to write to what acme has/],
+    ["/api/repos/create", { status: 402 }, /asks for a paid account to make the model acme\/tiny/],
     ["/api/repos/create", { status: 400 }, /answered 400 for http/],
     ["/api/models/acme/tiny/preupload/main", { status: 403 }, /may not write to acme\/tiny/],
     [
