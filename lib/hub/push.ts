@@ -142,14 +142,18 @@ export async function pushFiles(
   const missing = await changedFiles(files, remote), url = pageOf(settings, repo);
   if (missing.length === 0) return { url, commit: remote.commit, sent: 0 };
   const xorbs = await sentXorbs(settings, repo);
-  let sent = 0;
+  let sent = 0, shown = 0;
   const total = missing.reduce((sum, { size }) => sum + size, 0);
   const line = byteLine({ label: repo.id, total, quiet: options.quiet || settings.quiet });
-  const onBytes = (bytes: number) => (sent += bytes, line.add(bytes));
+  const onBytes = (bytes: number, isSent: boolean) => {
+    shown += bytes;
+    if (isSent) sent += bytes;
+    line.add(bytes);
+  };
   try {
     const upload = { signal: options.signal, onBytes, sent: xorbs };
     const commit = await commitMissing(repo, missing, settings, remote, options.message, upload);
-    line.add(total - sent); // what storage had, and small files, which the commit itself carries
+    line.add(total - shown); // what storage had, and small files, which the commit itself carries
     await xorbs.forget();
     return { url, commit, sent };
   } finally {

@@ -11,8 +11,8 @@ import type { HubSettings } from "./settings.ts";
 export interface Upload {
   /** Ends it. */
   signal?: AbortSignal;
-  /** Told of bytes of large files as they leave; negative when they have to be sent again. */
-  onBytes?(bytes: number): void;
+  /** Told of bytes of large files as they leave (negative when they have to be sent again), and of those that need not. */
+  onBytes?(bytes: number, isSent: boolean): void;
   /** Xet's blocks that an earlier push has sent. */
   sent?: SentXorbs;
 }
@@ -30,7 +30,7 @@ export function pushFetch(settings: HubSettings, repo: Repo, upload: Upload = {}
     const url = new URL(input instanceof Request ? input.url : String(input));
     const xorb = /\/v1\/xorbs\/[^/]+\/([0-9a-f]{64})$/.exec(url.pathname)?.[1];
     if (xorb && upload.sent?.has(xorb)) {
-      upload.onBytes?.(sizeOf(init.body));
+      upload.onBytes?.(sizeOf(init.body), false);
       return Response.json({ was_inserted: false });
     }
     const isPiece = init.method === "PUT" || xorb !== undefined;
@@ -67,7 +67,7 @@ async function sendOnce(
   const count = (bytes: number) => {
     touch();
     sent += bytes;
-    onBytes?.(bytes);
+    onBytes?.(bytes, true);
   };
   touch();
   try {
@@ -75,7 +75,7 @@ async function sendOnce(
     const response = await fetch(url, { ...init, body, redirect: "manual", signal: controller.signal });
     return await judged(settings, url, response, own);
   } catch (error) {
-    onBytes?.(-sent);
+    onBytes?.(-sent, true);
     signal?.throwIfAborted();
     throw told(error, url, controller.signal);
   } finally {
