@@ -231,6 +231,12 @@ export { openStreams, type StreamsOptions, type TokenStreams } from "./lib/gener
 export type { TokenLogprob } from "./lib/generate/streams_pick.ts";
 export type { StreamOptions } from "./lib/generate/streams_settings.ts";
 export type { StreamToken } from "./lib/generate/streams_stream.ts";
+export {
+  choiceConstraint,
+  jsonSchemaConstraint,
+  type JSONConstraintOptions,
+  regexConstraint,
+} from "./lib/grammar/grammar.ts";
 export { serve, type ServeOptions, type Server } from "./lib/serve/serve.ts";
 export type { PageConfig } from "./lib/serve/page/page.ts";
 export {
@@ -304,6 +310,7 @@ export { plotRun, type RunChartOptions } from "./lib/report/run_chart.ts";
 export { type PNGOptions, renderPNG, renderSVG, saveChart } from "./lib/report/render.ts";
 export { formatBytes, formatDuration, formatNumber } from "./lib/report/format.ts";
 export { markdownTable, type TableOptions } from "./lib/report/table.ts";
+export { show } from "./lib/report/show.ts";
 export { type ProcessMemory, processMemory } from "./lib/report/memory.ts";
 export {
   type ProgressLine,

@@ -1,6 +1,7 @@
 // What an embedded model is made of: the small models that the examples run on without network are each one recipe, which
 // examples/pretrain.ts follows and which the tests check the kept files against.
 
+import { fromFileUrl } from "@std/path";
 import { type Model, type Row, UserError } from "@fintune/fintune";
 import { tokenizerFiles, type TokenizerOptions, trainBpe } from "./tiny/bpe.ts";
 
@@ -25,10 +26,13 @@ export interface EmbeddedModel {
   /** Peak learning rate; default 3e-3. */
   learningRate?: number;
   /** Sets first weights that should not be random. */
-  begin?(model: Model): void;
+  begin?(model: Model): void | Promise<void>;
   /** For an encoder-decoder: what the encoder reads of a document, and what the decoder is to write. */
   split?(document: string): { question: string; answer: string };
 }
+
+/** The folder of an embedded model, "finsight/model", wherever the program was started. (A notebook's cells have no import.meta.) */
+export const embeddedFolder = (path: string): string => fromFileUrl(new URL(path, import.meta.url));
 
 /** The first documents of a text, up to about `characters` characters in all. */
 export function firstDocuments(documents: Iterable<string>, characters: number): string[] {

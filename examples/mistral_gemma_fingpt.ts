@@ -9,7 +9,7 @@
 // The document states no settings; those here are of the nearest published run (Mistral-7B-v0.1 on FinGPT's rows).
 
 // %% Settings
-import { basename, fromFileUrl, join } from "@std/path";
+import { basename, join } from "@std/path";
 import {
   attachLoRA,
   byExactMatch,
@@ -37,9 +37,11 @@ import {
   type Row,
   saveAdapter,
   scoreLabels,
+  show,
   showUserErrors,
   UserError,
 } from "@fintune/fintune";
+import { embeddedFolder } from "./embedded.ts";
 import { sentiments } from "./fingpt/figures.ts";
 import { headlineRows } from "./fingpt/headline_rows.ts";
 import { loadSentiments, type SentimentRow, shuffleOutputs } from "./fingpt/rows.ts";
@@ -73,7 +75,6 @@ if ((flags.model || flags.data) && flags.task === "both") {
 const out = flags.out ?? join("out", flags.control ? "fingpt_control" : "mistral_gemma_fingpt");
 const maxSteps = flags["max-steps"];
 const seed = 42;
-const folderOf = (path: string) => fromFileUrl(new URL(path, import.meta.url));
 
 /** "[INST]{input}\n{instruction} [/INST]" and the label: plain text for every tokenizer. */
 const mistralForm: Prompt = {
@@ -159,7 +160,7 @@ async function sentiment(): Promise<void> {
   console.log("\n# Sentiment, LoRA, Mistral's form\n");
   const rows = await sentimentSets(), to = join(out, "sentiment");
   const train = trained(rows.train), test = new Dataset(rows.test, "held-out headlines");
-  const name = own ? flags.model ?? "mistralai/Mistral-7B-v0.1" : folderOf("./fingpt/model/mistral");
+  const name = own ? flags.model ?? "mistralai/Mistral-7B-v0.1" : embeddedFolder("fingpt/model/mistral");
   const base = await loadModel(name);
   console.log(`${base.name} on ${base.device.name}`);
   const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.05, targetModules: "all-linear" });
@@ -181,7 +182,7 @@ async function sentiment(): Promise<void> {
     "tuned, likeliest label": await likeliest(model, rows.test),
     "tuned, free answer": free,
   };
-  console.log(`\n${setTable(found, rows.test)}`);
+  await show(`\n${setTable(found, rows.test)}`);
   const { confusion } = classificationScores(free, expected, sentiments);
   await saveBoth(
     confusionChart(confusion, sentiments, { title: "Tuned: labels taken for which" }),
@@ -227,7 +228,7 @@ async function answers(): Promise<void> {
   console.log("\n# Answers, QLoRA, Gemma's form\n");
   const rows = await questionRows(), to = join(out, "answers");
   const test = new Dataset(rows.test, "held-out questions");
-  const name = own ? flags.model ?? "google/gemma-2b" : folderOf("./fingpt/model/gemma");
+  const name = own ? flags.model ?? "google/gemma-2b" : embeddedFolder("fingpt/model/gemma");
   const base = await quantizeNF4(await loadModel(name), { doubleQuant: true });
   console.log(`${base.name} on ${base.device.name}`);
   const model = attachLoRA(base, { r: 16, alpha: 32, dropout: 0.05, targetModules: "all-linear" });

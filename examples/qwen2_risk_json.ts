@@ -12,7 +12,7 @@
 // warm-up 0.1, 1,024 tokens, all linear layers (and LLaMA-Factory's default rank of 8, without quantisation).
 
 // %% Settings
-import { basename, fromFileUrl, join } from "@std/path";
+import { basename, join } from "@std/path";
 import {
   adamW,
   attachLoRA,
@@ -35,20 +35,21 @@ import {
   report,
   type Row,
   saveAdapter,
-  saveChart,
+  show,
   showUserErrors,
   splitThinking,
   train,
   useAdapter,
   UserError,
 } from "@fintune/fintune";
-import { firstDocuments } from "./embedded.ts";
+import { embeddedFolder, firstDocuments } from "./embedded.ts";
 import { number, on, readFlags, text, whole } from "./flags.ts";
 import { guess } from "./qwen2_risk/guess.ts";
 import { riskRows, riskSchema, shuffleAnswers } from "./qwen2_risk/rows.ts";
 import { judged, taughtRows } from "./qwen2_risk/teacher.ts";
 import { templateRows } from "./qwen2_risk/templates.ts";
 import { riskText } from "./qwen2_risk/text.ts";
+import { saveBoth } from "./tune.ts";
 
 showUserErrors();
 const flags = readFlags("QLoRA of a small Qwen2 on risk notes in Chinese: qwen2_risk_json.ts [flags]", {
@@ -151,7 +152,7 @@ console.log(
 
 // %% Model: NF4 with double quantisation while loading, and a LoRA adapter
 const folder = flags.model ??
-  (flags.full ? "Qwen/Qwen2.5-7B-Instruct" : fromFileUrl(new URL("./qwen2_risk/model", import.meta.url)));
+  (flags.full ? "Qwen/Qwen2.5-7B-Instruct" : embeddedFolder("qwen2_risk/model"));
 const base = await loadModel(folder, { quantize: "nf4", doubleQuant: true });
 console.log(`${folder} on ${base.device.name}, because ${base.device.reason}`);
 const model = attachLoRA(base, lora);
@@ -239,13 +240,13 @@ const table = fields.map((field) => ({
   "always the same": guessed[field],
   tuned: tuned[field],
 }));
-console.log(`\n${markdownTable(table)}`);
+await show(`\n${markdownTable(table)}`);
 const gain = table.reduce((sum, row) => sum + row.tuned - row["always the same"], 0) / table.length;
 console.log(`right fields beyond always answering the same: ${(100 * gain).toFixed(1)} percent points`);
 
 if (flags.judge) {
   const texts = { base: answers("base"), tuned: answers("tuned") };
-  console.log(markdownTable(await judged(questions, texts, asking("judge.jsonl"))));
+  await show(markdownTable(await judged(questions, texts, asking("judge.jsonl"))));
 }
 
 // %% A case: before and after
@@ -266,7 +267,7 @@ for (const name of ["base", "tuned"]) {
 // %% What stays beside the adapter: the curve, and all of it on one page
 const title = embedded ? "the embedded Qwen2" : basename(folder);
 const curve = await plotRun(log, { title: `Loss of ${title}`, subtitle: `${trained.length} rows` });
-for (const type of ["svg", "png"]) await saveChart(curve, join(out, `loss.${type}`));
+await saveBoth(curve, out, "loss");
 console.log(`\nadapter, loss.svg, loss.png, evaluation: ${out}\nall of it to look at: ${await report(out)}`);
 
 if (flags.control && gain > 0.1) {

@@ -10,7 +10,7 @@
 // them: introductionConversations, companyConversations (10-K questions), definitionConversations, financeConversations.
 
 // %% Settings
-import { basename, fromFileUrl, join } from "@std/path";
+import { basename, join } from "@std/path";
 import {
   attachLoRA,
   byBleu,
@@ -39,6 +39,7 @@ import {
   redditSteps,
   type Row,
   saveAdapter,
+  show,
   showUserErrors,
   splitEach,
   statisticsTable,
@@ -54,6 +55,7 @@ import {
 import type { Fact } from "./finsight/introductions.ts";
 import { drawThreads } from "./finsight/threads.ts";
 import { on, readFlags, text, whole } from "./flags.ts";
+import { embeddedFolder } from "./embedded.ts";
 import { formAlone, freshFolder, refuseGain, saveBoth, stepsOf, tune } from "./tune.ts";
 
 showUserErrors();
@@ -112,7 +114,7 @@ const posts = flags.reddit
   : new Dataset<Row>(own ? [] : drawThreads(1200, seed), "forum threads");
 const curated = posts.length > 0 ? curate(posts, redditSteps()) : undefined;
 if (curated) {
-  console.log(`${curated}\n`);
+  await show(`${curated}\n`);
   await saveBoth(funnelChart(curated.stages, { title: "Curation of the threads" }), out, "funnel");
 }
 
@@ -176,14 +178,13 @@ const train = flags.control
 const categoryOf = (row: Row): string => row.category ?? row.metadata.type;
 
 // %% Model and statistics: tokens as the document counted them, and as they are trained on
-const folder = flags.model ?? (flags.full ? "HuggingFaceTB/SmolLM2-1.7B-Instruct" : fromFileUrl(
-  new URL("./finsight/model", import.meta.url),
-));
+const folder = flags.model ??
+  (flags.full ? "HuggingFaceTB/SmolLM2-1.7B-Instruct" : embeddedFolder("finsight/model"));
 const base = await quantizeNF4(await loadModel(folder), { doubleQuant: true });
 console.log(`${folder} on ${base.device.name}, because ${base.device.reason}`);
 const { tokenizer } = base;
 if (!tokenizer) throw new UserError(`${folder} has no tokenizer, which conversations need.`);
-console.log(
+await show(
   `\n${statisticsTable(await Promise.all(all.map((rows) => datasetStatistics(rows, { tokenizer }))))}\n`,
 );
 const model = attachLoRA(base, lora);
@@ -243,7 +244,7 @@ const report = await evaluate(model, asked, [
   out: await freshFolder(out, "evaluation"),
 });
 const kinds = [...new Set(asked.toArray().map(categoryOf))].sort();
-console.log(`\nROUGE-L by category\n${
+await show(`\nROUGE-L by category\n\n${
   markdownTable(kinds.map((category) => {
     const rows = report.answers.filter(({ index }) => categoryOf(asked.at(index)) === category);
     const mean = (name: string) =>

@@ -9,7 +9,7 @@
 // It says how long it will take before it starts. A run of hours that goes on after a crash: examples/finetune.ts.
 
 // %% Settings
-import { basename, fromFileUrl, join } from "@std/path";
+import { basename, join } from "@std/path";
 import {
   adamW,
   attachLoRA,
@@ -35,8 +35,8 @@ import {
   rougeScore,
   type Row,
   saveAdapter,
-  saveChart,
   scoreChart,
+  show,
   showUserErrors,
   sweep,
   train as trainRun,
@@ -44,8 +44,10 @@ import {
   useAdapter,
   UserError,
 } from "@fintune/fintune";
+import { embeddedFolder } from "./embedded.ts";
 import { on, readFlags, text, whole } from "./flags.ts";
 import { financeQuestions, questionKinds, type QuestionRow, shuffleAnswers } from "./tiny/questions.ts";
+import { saveBoth } from "./tune.ts";
 
 showUserErrors();
 const flags = readFlags("QLoRA of a small Llama on finance questions: tinyllama_finance_alpaca.ts [flags]", {
@@ -131,7 +133,7 @@ console.log(
   }; ${test.length} held out`,
 );
 
-const folder = source.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
+const folder = source.model ?? embeddedFolder("tiny/model");
 
 // %% The document's experiments (--sweep): three learning rates at rank 16, three ranks at 2e-4, QLoRA against LoRA
 async function experiments(): Promise<void> {
@@ -181,7 +183,7 @@ async function experiments(): Promise<void> {
       }
     },
   });
-  console.log(`\n${table}\n\nresults.jsonl, table.md, chart.svg, chart.png: ${out}`);
+  await show(`\n${table}\n\nresults.jsonl, table.md, chart.svg, chart.png: ${out}`);
   if (!complete) console.log("The same command goes on with the runs that are left.");
 }
 if (flags.sweep) {
@@ -276,7 +278,7 @@ const shown = (["rouge1", "rouge2", "rougeL", "rougeLsum"] as const).map((name) 
   tuned: scores.tuned[name].fmeasure,
   change: scores.tuned[name].fmeasure - scores.base[name].fmeasure,
 }));
-console.log(`\n${markdownTable(shown)}`);
+await show(`\n${markdownTable(shown)}`);
 
 const gain = scores.tuned.rougeL.fmeasure - scores.base.rougeL.fmeasure;
 if (flags.control && gain > 0.1) {
@@ -329,10 +331,8 @@ const bars = scoreChart(scores, {
   title: "ROUGE on held-out questions",
   subtitle: `${test.length} questions`,
 });
-for (const type of ["svg", "png"]) {
-  await saveChart(curve, join(out, `loss.${type}`));
-  await saveChart(bars, join(out, `rouge.${type}`));
-}
+await saveBoth(curve, out, "loss");
+await saveBoth(bars, out, "rouge");
 console.log(
   `\n${trainedTokens} tokens in ${formatDuration((performance.now() - started) / 1000)}, peak memory ${
     formatBytes(processMemory().peak)

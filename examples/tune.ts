@@ -12,6 +12,7 @@ import {
   type RunOptions,
   saveChart,
   type Schedule,
+  show,
   train,
 } from "@fintune/fintune";
 
@@ -41,9 +42,10 @@ export function stepsOf(batches: Batches, epochs: number, accumulation: number, 
   return Math.min(most, epochs * Math.ceil(batches.length / accumulation));
 }
 
-/** A chart as <name>.svg and <name>.png. */
+/** A chart as <name>.svg and <name>.png; in a notebook it is shown too. */
 export async function saveBoth(chart: ChartSpec, folder: string, name: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
+  await show(chart);
   for (const type of ["svg", "png"]) await saveChart(chart, join(folder, `${name}.${type}`));
 }
 

@@ -8,6 +8,7 @@ import { UserError } from "../errors.ts";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { Model } from "../models/model.ts";
 import { progressLine } from "../report/progress.ts";
+import { show } from "../report/show.ts";
 import { answerAll } from "./answers.ts";
 import { type BootstrapOptions, checkDraws } from "./bootstrap.ts";
 import { measuredScore, modelsOf } from "./compare.ts";
@@ -97,7 +98,7 @@ export async function evaluate(
     answers: rowsOf(asked, answers, measures),
   };
   if (options.out !== undefined) await writeEvaluation(options.out, evaluated);
-  if (!options.quiet) console.log(evaluationTable(evaluated));
+  if (!options.quiet) await show(evaluationTable(evaluated));
   return Object.defineProperty(evaluated, "toString", {
     value: () => evaluationTable(evaluated),
     enumerable: false,

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { formatBytes, formatDuration, formatNumber } from "./format.ts";
 import { processMemory } from "./memory.ts";
+import { escapeText } from "./html.ts";
 import { inNotebook } from "./notebook.ts";
 
 /** Where progress is written; the default is standard error, so that a program's output stays clean. */
@@ -12,6 +13,8 @@ export interface ProgressOutput {
   columns?: number;
   /** Takes text, with its control characters and line ends. */
   write(text: string): void;
+  /** Takes the place of `write` where the state is drawn anew each time: a line without control characters, the share done. */
+  draw?(line: string, share: number): void;
 }
 
 /** Options of {@linkcode progressLine}. */
@@ -52,12 +55,14 @@ export interface ProgressLine {
 
 /** Ten pictures a second are enough for eyes. */
 const REDRAW_MS = 100;
+/** Of a notebook's kernel each picture is a message. */
+const MESSAGE_MS = 500;
 const BAR = 10;
 
 /**
  * Shows steps, loss, tokens a second, memory (resident in this process) and time left. On a terminal one line is
- * rewritten at most ten times a second; elsewhere (a file, a CI log, a notebook) a line is written for the first step
- * and then every `every` seconds. Time left is the steps' mean time, without the first one, which also compiles.
+ * rewritten at most ten times a second, in a notebook a bar with its line at most twice; elsewhere (a file, a CI log) a
+ * line is written for the first step and then every `every` seconds. Time left is the steps' mean time, without the first one, which also compiles.
  *
  * @example
  * ```ts
@@ -68,15 +73,16 @@ const BAR = 10;
  * ```
  */
 export function progressLine(options: ProgressOptions): ProgressLine {
-  const { total, label = "", quiet = false, output = standardError(), every = 5 } = options;
+  const { total, label = "", quiet = false, output = usualOutput(), every = 5 } = options;
   const now = options.now ?? (() => performance.now());
-  const interval = output.isTerminal ? REDRAW_MS : every * 1000;
+  const interval = output.isTerminal ? REDRAW_MS : output.draw ? MESSAGE_MS : every * 1000;
   const started = now();
   let shown = -Infinity, first: { step: number; time: number } | undefined, last: ProgressUpdate | undefined;
 
   const secondsLeft = (step: number) =>
     first && step > first.step ? (now() - first.time) / 1000 / (step - first.step) * (total - step) : NaN;
   const show = (state: ProgressUpdate, time: string, end: string) => {
+    if (output.draw) return output.draw(describe(label, "", total, time, state), state.step / total);
     if (!output.isTerminal) return output.write(`${describe(label, "", total, time, state)}\n`);
     const line = describe(label, drawBar(state.step / total), total, time, state);
     // Cut to the window: a line that wraps could not be written over.
@@ -126,14 +132,34 @@ function cut(text: string, width: number): string {
   return letters.length <= width ? text : letters.slice(0, Math.max(width - 1, 0)).join("") + "…";
 }
 
-/** Standard error in Deno and Node; a notebook's kernel has a terminal that nobody sees, and is given plain lines. */
-function standardError(): ProgressOutput {
-  if (inNotebook()) return { isTerminal: false, write: (text) => console.error(text.trimEnd()) };
+/** Standard error in Deno and Node, a picture in a notebook. */
+function usualOutput(): ProgressOutput {
+  if (inNotebook()) {
+    return {
+      isTerminal: false,
+      write: (text) => console.error(text),
+      draw: drawInNotebook(),
+    };
+  }
   return {
     isTerminal: Boolean(process.stderr.isTTY),
     get columns() {
       return process.stderr.columns || 80;
     },
     write: (text) => void process.stderr.write(text),
+  };
+}
+
+/** One output of the cell, which every message puts anew; messages go one behind the other. */
+function drawInNotebook(): (line: string, share: number) => void {
+  const transient = { display_id: crypto.randomUUID() };
+  let sent: Promise<unknown> | undefined;
+  return (line, share) => {
+    const picture = `<progress max="1" value="${share.toFixed(3)}"></progress> ${escapeText(line)}`;
+    const content = { data: { "text/html": picture, "text/plain": line }, metadata: {}, transient };
+    const type = sent ? "update_display_data" : "display_data";
+    const send = () => Deno.jupyter.broadcast(type, content);
+    // A front end that has gone misses pictures; the work goes on.
+    sent = (sent ?? Promise.resolve()).then(send).catch(() => {});
   };
 }
