@@ -1,6 +1,7 @@
 // A GGUF file as a model to tune: configuration, tokenizer and weights under Hugging Face's names.
 import { UserError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { TensorInfo } from "../formats/safetensors.ts";
 import { type ModelConfig, parameterShapes } from "../models/config.ts";
 import type { ModelFiles } from "../models/load.ts";
 import { ggufTokenizer } from "../text/tokenizer.ts";
@@ -45,7 +46,8 @@ function checkpointOf(file: GgufFile, config: ModelConfig, path: string): Checkp
     (type === "F16" || type === "BF16") && !isChanged(name, config);
   const tensors = new Map([...stored].map(([name, { info: { type, shape, begin, end } }]) => {
     const dtype = isHalf(name, type) ? type as "F16" | "BF16" : "F32";
-    return [name, { dtype, shape: [...shape], begin, end }] as const;
+    const tensor: TensorInfo = { dtype, shape: [...shape], begin, end };
+    return [name, tensor] as const;
   }));
   const read = async (name: string): Promise<Uint8Array<ArrayBuffer>> => {
     const { own, info: { type } } = stored.get(name)!;
