@@ -84,23 +84,20 @@ const attendOp: OpDefinition<AttendAttributes> = {
   gradient: "none",
   onnx(context, [q, k, v, mask], { inputs, attributes }) {
     const { node, i64, f32 } = context, { heads, kvHeads, scale } = attributes as AttendAttributes;
-    const size = inputs[1].shape[3] as number;
-    const shape = node("Concat", [
-      context.size(inputs[1].shape[0]),
-      i64([-1, kvHeads, heads / kvHeads, size]),
-    ], {
-      axis: 0,
-    });
+    const size = inputs[1].shape[3] as number, group = heads / kvHeads;
+    // Sizes are read off the graph's inputs, so that all layers share them.
+    const batch = context.size(inputs[1].shape[0]), keys = context.size(inputs[3].shape[4]);
+    const sizes = (...parts: string[]) => node("Concat", parts, { axis: 0 });
     // The heads that share keys go through one product: [batch, kvHeads, group * tokens, D].
-    const byHead = node("Transpose", [node("Reshape", [q, shape])], { perm: { ints: [0, 2, 3, 1, 4] } });
+    const split = node("Reshape", [q, sizes(batch, i64([-1, kvHeads, group, size]))]);
+    const byHead = node("Transpose", [split], { perm: { ints: [0, 2, 3, 1, 4] } });
     const rows = node("Reshape", [byHead, i64([0, 0, -1, size])]);
     const scaled = scale === 1 ? rows : node("Mul", [rows, f32(scale)]);
     const scores = node("MatMul", [scaled, node("Transpose", [k], { perm: { ints: [0, 1, 3, 2] } })]);
-    const keys = node("Shape", [k], { start: 2, end: 3 });
-    const perHead = node("Concat", [node("Shape", [byHead], { start: 0, end: 4 }), keys], { axis: 0 });
-    const masked = node("Add", [node("Reshape", [scores, perHead]), mask]);
-    const p = node("Reshape", [node("Softmax", [masked], { axis: -1 }), node("Shape", [scores])]);
-    const o = node("Reshape", [node("MatMul", [p, v]), node("Shape", [byHead])]);
+    const perHead = node("Reshape", [scores, sizes(batch, i64([kvHeads, group, -1]), keys)]);
+    const p = node("Softmax", [node("Add", [perHead, mask])], { axis: -1 });
+    const products = node("MatMul", [node("Reshape", [p, sizes(batch, i64([kvHeads, -1]), keys)]), v]);
+    const o = node("Reshape", [products, sizes(batch, i64([kvHeads, group, -1, size]))]);
     return [
       node("Reshape", [node("Transpose", [o], { perm: { ints: [0, 3, 1, 2, 4] } }), i64([-1, heads * size])]),
     ];

@@ -23,11 +23,13 @@ const rmsNormSteps: Lowering = ({ node, f32, i64 }, [x, weight], { inputs, attri
   return [width === length ? normed : node("Reshape", [normed, i64([-1, width])])];
 };
 
-/** The angles' tables hold a row for every token already: once for all layers. */
+/**
+ * The angles' tables hold a row for every token already: once for all layers. The operator wants a batch, of one, which is left
+ * around the result: attention splits it into heads in any case.
+ */
 const rotated: Lowering = ({ node, i64 }, [x, , cos, sin], { attributes }) => {
   const settings = { num_heads: attributes.heads as number };
-  const turned = node("ms.RotaryEmbedding", [node("Unsqueeze", [x, i64([0])]), i64([0]), cos, sin], settings);
-  return [node("Squeeze", [turned, i64([0])])];
+  return [node("ms.RotaryEmbedding", [node("Unsqueeze", [x, i64([0])]), i64([0]), cos, sin], settings)];
 };
 
 const half = ({ node }: OnnxContext, x: string) => node("Cast", [x], { to: "f16" });
