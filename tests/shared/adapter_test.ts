@@ -40,6 +40,9 @@ Deno.test("an adapter from PEFT 0.18: loaded, and saved again byte for byte", as
     dropout: 0.1,
     targetModules: ["q_proj", "v_proj"],
     useRslora: false,
+    useDora: false,
+    bias: "none",
+    initLoraWeights: true,
   });
   assert.equal(parameters.size, 24 * 4);
   assert.equal(parameters.values().reduce((sum, { shape: [a, b] }) => sum + a * b, 0), 540_672);
