@@ -25,6 +25,7 @@ const help: Record<string, [type: string, meaning: string]> = {
   fintune_first_token_seconds: ["histogram", "Time from a request to its first token."],
   fintune_running: ["gauge", "Answers that go on at the moment."],
   fintune_waiting: ["gauge", "Answers that wait for a place."],
+  process_resident_memory_bytes: ["gauge", "Resident memory of the server's process."],
 };
 
 export function createMetrics(): Metrics {

@@ -1,4 +1,5 @@
 // Which path does what, behind the guard; every response is counted and has the same protecting headers.
+import { processMemory } from "../report/memory.ts";
 import { errorResponse, Refusal } from "./errors.ts";
 import { checkKey, checkOrigin, corsHeaders, type GuardOptions, readBody } from "./guard.ts";
 import { chat, complete, type Context, listModels, showModel } from "./handler.ts";
@@ -59,7 +60,11 @@ const get: Record<string, Answer> = {
   "/metrics": ({ metrics, served }) => {
     const streams = [...new Set([...served.values()].map(({ streams }) => streams))];
     const sum = (of: "running" | "waiting") => streams.reduce((sum, entry) => sum + entry[of], 0);
-    const text = metrics.text({ fintune_running: sum("running"), fintune_waiting: sum("waiting") });
+    const text = metrics.text({
+      fintune_running: sum("running"),
+      fintune_waiting: sum("waiting"),
+      process_resident_memory_bytes: processMemory().rss,
+    });
     return new Response(text, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
   },
 };
