@@ -123,6 +123,7 @@ for (const transfer of ["basic", "xet"] as const) {
       ["adapter_model.safetensors", "new"],
     ]);
     assert.match(`${plans[0]}`, /Model acme\/tiny \(http.*\), a new one, private/);
+    assert.equal(plans[0].card, published(hub, MODEL, "README.md"));
     // Storage got its own permissions alone.
     assert.ok(uploads(hub).every(({ authorization }) => !authorization?.includes(TOKEN)));
 

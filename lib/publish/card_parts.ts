@@ -74,7 +74,7 @@ export function dataPart({ run }: CardFacts): string | undefined {
   if (!run?.data) return undefined;
   const tables = Object.entries(run.data).filter((entry): entry is [string, Row[]] => isTable(entry[1]));
   return [
-    fieldsTable(run.data, "rows", []),
+    fieldsTable(run.data, "of the rows", []),
     ...tables.map(([name, rows]) => `${name}:\n\n${markdownTable(rows)}`),
   ].filter((part) => part !== undefined).join("\n\n");
 }

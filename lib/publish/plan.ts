@@ -41,6 +41,8 @@ export interface PushPlan {
   repos: PlannedRepo[];
   /** Bytes of the files that are new or replaced. */
   toSend: number;
+  /** The model's card (README.md), where one is written from the run. */
+  card?: string;
   /** All of it as a text. */
   toString(): string;
 }
@@ -50,6 +52,8 @@ export interface Target {
   repo: Repo;
   files: PushFile[];
   leftOut: LeftOut[];
+  /** The card that was written. */
+  card?: string;
   remote?: RemoteRepo;
 }
 
@@ -70,7 +74,7 @@ export async function planPush(
   }
   const changed = repos.flatMap(({ files }) => files.filter(({ state }) => state !== "there"));
   const toSend = changed.reduce((sum, { size }) => sum + size, 0);
-  return { repos, toSend, toString: () => planText(repos, toSend) };
+  return { repos, toSend, card: targets[0].card, toString: () => planText(repos, toSend) };
 }
 
 async function planOne(target: Target, settings: HubSettings, isPrivate: boolean): Promise<PlannedRepo> {

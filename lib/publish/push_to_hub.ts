@@ -151,15 +151,17 @@ async function modelTarget(
     const named = { ...source.adapter, base_model_name_or_path: source.base };
     made.set("adapter_config.json", new TextEncoder().encode(JSON.stringify(named, null, 2) + "\n"));
   }
+  let card: string | undefined;
   const hasOwnCard = files.some(({ path }) => path === "README.md");
   if (options.card !== false && !hasOwnCard) {
     const { text, picture } = await cardOf(source, repo, settings, options.card ?? {});
     made.set("README.md", new TextEncoder().encode(text));
+    card = text;
     if (picture) made.set(PICTURE, picture);
   }
   const kept = files.filter(({ path }) => !made.has(path));
   const written = [...made].map(([path, content]) => ({ path, size: content.length, content }));
-  return { repo, files: [...kept, ...written].sort((a, b) => a.path < b.path ? -1 : 1), leftOut };
+  return { repo, files: [...kept, ...written].sort((a, b) => a.path < b.path ? -1 : 1), leftOut, card };
 }
 
 async function cardOf(source: Source, repo: Repo, settings: HubSettings, options: CardOptions) {

@@ -60,7 +60,7 @@ export async function readSource(given: string, options: SourceOptions): Promise
     throw new UserError(
       `${folder} names its base ${
         JSON.stringify(named ?? "")
-      }, which is no name on the Hub, so nobody could load the adapter: say { baseModel: "owner/name" }.`,
+      }, which is no name on the Hub, so nobody could load the adapter: say { baseModel: "owner/name" } (--base).`,
     );
   }
   const encoderDecoder = adapter?.task_type === "SEQ_2_SEQ_LM" || config?.model_type === "t5";

@@ -1,5 +1,6 @@
 // A space on the Hub: a container with the chat page, as files. It fetches the model from its own repository when it starts.
 import { fromFileUrl, join } from "@std/path";
+import { UserError } from "../errors.ts";
 import type { PushFile } from "../hub/push.ts";
 import { dockerfile, program, readme } from "./space_texts.ts";
 
@@ -45,7 +46,9 @@ type Library = { version: string } | { folder: string };
 
 function libraryOf(url: string): Library {
   const version = /\/@fintune\/fintune\/(\d+\.\d+\.\d+[\w.+-]*)\//.exec(url)?.[1];
-  return version ? { version } : { folder: fromFileUrl(new URL("../../", url)) };
+  if (version) return { version };
+  if (url.startsWith("file:")) return { folder: fromFileUrl(new URL("../../", url)) };
+  throw new UserError(`A space imports this library from JSR or a folder, and it runs from ${url} here.`);
 }
 
 const NAME = "@fintune/fintune";
