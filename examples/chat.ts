@@ -104,12 +104,10 @@ async function answer(): Promise<void> {
   let said = "";
   try {
     const seed = settings.seed ?? Math.floor(Math.random() * 2 ** 31);
-    for await (
-      const piece of streamText(model, promptOf(fitting()), { ...settings, seed, signal: stop.signal })
-    ) {
-      const shown = said === "" ? piece.trimStart() : piece;
-      said += shown;
-      write(printable(shown));
+    const options = { ...settings, seed, signal: stop.signal };
+    for await (const piece of streamText(model, promptOf(fitting()), options)) {
+      write(printable(said === "" ? piece.trimStart() : piece));
+      said += piece;
       await new Promise((resolve) => setTimeout(resolve)); // signals come in between two turns of the event loop
     }
   } finally {
@@ -120,7 +118,7 @@ async function answer(): Promise<void> {
   const rate = (tokens / (performance.now() - begun) * 1000).toFixed(1);
   if (lines.interactive) say(`${stop.signal.aborted ? "stopped, " : ""}${tokens} tokens, ${rate} a second`);
   if (said === "") messages.pop(); // stopped before it began: as if it had not been asked
-  else messages.push({ role: "assistant", content: said.trimEnd() });
+  else messages.push({ role: "assistant", content: said.trim() });
 }
 
 /** A model's text must not move the cursor, ring or rename the window. */

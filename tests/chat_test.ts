@@ -7,10 +7,10 @@ import { attachLoRA, useAdapter } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { type Model, trainableParameters } from "../lib/models/model.ts";
 import { saveAdapter } from "../lib/peft.ts";
+import { embedded, endless } from "./endless.ts";
 import { inFolder } from "./runs.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
-const embedded = join(root, "examples/tiny/model");
 
 function chat(args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
@@ -44,21 +44,6 @@ async function tunedAtRandom(): Promise<Model> {
     (storage as Float32Array).forEach((value, i, all) => all[i] = value + 0.04 * Math.sin(i));
   }
   return model;
-}
-
-/** The embedded model, which no token ends. */
-async function endless(folder: string): Promise<string> {
-  await Deno.mkdir(folder);
-  for (const { name } of Deno.readDirSync(embedded)) {
-    await Deno.copyFile(join(embedded, name), join(folder, name));
-  }
-  for (const name of ["generation_config.json", "tokenizer_config.json", "config.json"]) {
-    const json = JSON.parse(await Deno.readTextFile(join(folder, name)));
-    if ("eos_token" in json) json.eos_token = json.pad_token;
-    if ("eos_token_id" in json) json.eos_token_id = json.pad_token_id ?? 2;
-    await Deno.writeTextFile(join(folder, name), JSON.stringify(json));
-  }
-  return folder;
 }
 
 Deno.test("chat.ts: base and tuned, commands, a saved chat", () =>
