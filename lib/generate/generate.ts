@@ -5,6 +5,8 @@ import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { checkIds } from "../train/inspect.ts";
 import { searchBeams } from "./beams.ts";
+import { answerConstrained } from "./constrained.ts";
+import type { ConstraintSource } from "./constraint.ts";
 import { decode } from "./decode.ts";
 
 /**
@@ -49,6 +51,11 @@ export interface GenerateOptions {
   batchSize?: number;
   /** Ends an answer; default: every EOS of the model. */
   eosTokenIds?: readonly number[];
+  /**
+   * What may come: JSON of a schema, texts of a pattern, choices. An answer that meets maxNewTokens is brought to its end
+   * before; without `constraint` it is cut off.
+   */
+  constraint?: ConstraintSource;
   /** Stops; the answers so far are returned. */
   signal?: AbortSignal;
 }
@@ -116,6 +123,16 @@ export async function generate(
 async function answerAll(model: Model, prompts: number[][], settings: Settings): Promise<number[][]> {
   const { batchSize, signal } = settings;
   const answers: number[][] = prompts.map(() => []);
+  const { constraint } = settings;
+  if (constraint && prompts.length > 0) {
+    await answerConstrained(
+      model,
+      prompts,
+      { ...settings, constraint },
+      (i, token) => answers[i].push(token),
+    );
+    return answers;
+  }
   const order = prompts.map((_, i) => i).sort((a, b) => prompts[a].length - prompts[b].length);
   for (let start = 0; start < order.length && !signal?.aborted; start += batchSize) {
     await answerBatch(model, prompts, order.slice(start, start + batchSize), settings, answers);
@@ -176,6 +193,11 @@ export async function* streamText(
     );
   }
   const ids = promptIds(model, prompt, 0);
+  if (settings.constraint) {
+    throw new UserError(
+      "streamText takes no constraint: use generate, or openStreams for its tokens as they come.",
+    );
+  }
   if (signal?.aborted) return;
   const maxNewTokens = Math.min(settings.maxNewTokens, room(model, ids));
   const tokens: number[] = [];
@@ -232,12 +254,13 @@ type Settings =
       Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty" | "noRepeatNgramSize">
     >;
     streamIds?: readonly number[];
+    constraint?: ConstraintSource;
     signal?: AbortSignal;
   };
 
 /** The caller's options, then the model's own settings, then defaults. */
 function settled(model: Model, options: GenerateOptions): Settings {
-  const { generation } = model, { seed = 0, batchSize = 8, streamIds, signal } = options;
+  const { generation } = model, { seed = 0, batchSize = 8, streamIds, constraint, signal } = options;
   const asked = options.doSample ?? (options.temperature === undefined ? undefined : options.temperature > 0);
   const doSample = asked ?? generation.doSample ?? false;
   const temperature = options.temperature ?? (doSample ? generation.temperature ?? 1 : 0);
@@ -267,7 +290,8 @@ function settled(model: Model, options: GenerateOptions): Settings {
   check(Number.isFinite(lengthPenalty), "lengthPenalty", "a number");
   check([true, false, "never"].includes(earlyStopping), "earlyStopping", 'true, false or "never"');
   check(numBeams === 1 || !doSample, "numBeams", "1 where tokens are drawn (doSample or temperature)");
+  check(numBeams === 1 || !constraint, "numBeams", "1 under a constraint");
   const pick = { temperature: doSample ? temperature : 0, topK, topP, repetitionPenalty, noRepeatNgramSize };
   const beams = { numBeams, lengthPenalty, earlyStopping };
-  return { maxNewTokens, seed, batchSize, eosTokenIds, streamIds, signal, pick, ...beams };
+  return { maxNewTokens, seed, batchSize, eosTokenIds, streamIds, constraint, signal, pick, ...beams };
 }

@@ -135,7 +135,8 @@ function maskMaker(vocabulary: Vocabulary, machine: Machine): MaskMaker {
     near(state, left, planned) {
       const words = begin(state, new Uint32Array(length));
       walk(all, machine, state, (token, end) => need(end) < left && allow(words, token));
-      if (planned !== undefined) allow(words, planned);
+      // Not its twins: a plan is left by any other token, and the next one may be longer.
+      if (planned !== undefined) words[planned >> 5] |= 1 << (planned & 31);
       return words;
     },
   };

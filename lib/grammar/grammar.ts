@@ -5,7 +5,7 @@ import { UserError } from "../errors.ts";
 import type { ConstraintSource } from "../generate/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { ANY, type CharSet, charsOf, intersect } from "./charset.ts";
-import { createCharacters } from "./characters.ts";
+import { type Characters, createCharacters } from "./characters.ts";
 import { constraintSource } from "./constraint.ts";
 import { createFrames, type Frame, type Frames } from "./frames.ts";
 import { createMachine } from "./machine.ts";
@@ -22,6 +22,8 @@ export interface JSONConstraintOptions {
    * indented JSON is possible and endless white space is not. 0 is JSON without any.
    */
   whitespace?: number;
+  /** A regular expression of what stands before the JSON, such as "<think>[^<]*</think>\\n" for a model that thinks first. */
+  prefix?: string;
 }
 
 /**
@@ -62,7 +64,7 @@ export async function jsonSchemaConstraint(
   schema: Record<string, unknown> | boolean,
   options: JSONConstraintOptions = {},
 ): Promise<ConstraintSource> {
-  const { whitespace = 32 } = options;
+  const { whitespace = 32, prefix } = options;
   if (!(Number.isSafeInteger(whitespace) && whitespace >= 0)) {
     throw new UserError(`whitespace is ${whitespace}; it must be a whole number of at least 0.`);
   }
@@ -89,7 +91,8 @@ export async function jsonSchemaConstraint(
       },
       nextId: () => shapes++,
     });
-    return { frames, first: frames.value(node) };
+    const before = prefix === undefined ? [] : [patternFrame("jsonSchemaConstraint", prefix, plain, frames)];
+    return { frames, first: [frames.value(node), ...before] };
   });
 }
 
@@ -113,15 +116,9 @@ export async function jsonSchemaConstraint(
 export function regexConstraint(tokenizer: Tokenizer, pattern: string | RegExp): Promise<ConstraintSource> {
   return Promise.resolve().then(() => {
     const source = typeof pattern === "string" ? pattern : sourceWithoutFlags(pattern);
-    return textSource("regexConstraint", tokenizer, (terms) => {
-      try {
-        return patternTerm(terms, source, true);
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        throw new UserError(
-          `regexConstraint: the pattern ${JSON.stringify(source)} cannot be used: ${error.message}.`,
-        );
-      }
+    return sourceOf("regexConstraint", tokenizer, ({ alphabet }) => {
+      const plain = automaton(alphabet), frames = plainFrames(plain);
+      return { frames, first: [patternFrame("regexConstraint", source, plain, frames)] };
     });
   });
 }
@@ -153,7 +150,10 @@ export function choiceConstraint(
       throw new UserError("choiceConstraint needs a list of at least one text, none of them empty.");
     }
     const list = choices.map((one) => one.toWellFormed());
-    return textSource("choiceConstraint", tokenizer, (terms) => terms.texts(list));
+    return sourceOf("choiceConstraint", tokenizer, ({ alphabet }) => {
+      const plain = automaton(alphabet), frames = plainFrames(plain);
+      return { frames, first: [textFrame("choiceConstraint", plain.terms.texts(list), plain, frames)] };
+    });
   });
 }
 
@@ -165,19 +165,33 @@ function sourceWithoutFlags({ source, flags }: RegExp): string {
   );
 }
 
-function textSource(caller: string, tokenizer: Tokenizer, make: (terms: Terms) => Term): ConstraintSource {
-  return sourceOf(caller, tokenizer, ({ alphabet }) => {
-    const { terms, characters } = automaton(alphabet), start = characters.start(make(terms));
-    if (!start) throw new UserError(`${caller}: the tokenizer can write no text that is allowed.`);
-    const frames = createFrames({ plain: characters, string: characters }, 0);
-    return { frames, first: frames.text("plain", start) };
-  });
+const plainFrames = ({ characters }: Automaton) => createFrames({ plain: characters, string: characters }, 0);
+
+function patternFrame(caller: string, pattern: string, plain: Automaton, frames: Frames): Frame {
+  let term: Term;
+  try {
+    term = patternTerm(plain.terms, pattern, true);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      `${caller}: the pattern ${JSON.stringify(pattern)} cannot be used: ${error.message}.`,
+    );
+  }
+  return textFrame(caller, term, plain, frames);
+}
+
+function textFrame(caller: string, term: Term, { characters }: Automaton, frames: Frames): Frame {
+  const start = characters.start(term);
+  if (!start) {
+    throw new UserError(`${caller}: there is no text that is allowed and that the tokenizer can write.`);
+  }
+  return frames.text("plain", start);
 }
 
 function sourceOf(
   caller: string,
   tokenizer: Tokenizer,
-  begin: (vocabulary: Vocabulary) => { frames: Frames; first: Frame },
+  begin: (vocabulary: Vocabulary) => { frames: Frames; first: Frame[] },
 ): ConstraintSource {
   if (typeof tokenizer?.decode !== "function") {
     throw new UserError(
@@ -187,11 +201,18 @@ function sourceOf(
   const vocabulary = vocabularyOf(tokenizer);
   return constraintSource(vocabulary, () => {
     const { frames, first } = begin(vocabulary);
-    return createMachine(vocabulary.stripsSpace ? frames.behindSpace(first) : first);
+    return createMachine(
+      vocabulary.stripsSpace ? [...first.slice(0, -1), frames.behindSpace(first.at(-1)!)] : first,
+    );
   });
 }
 
-function automaton(alphabet: CharSet): { terms: Terms; characters: ReturnType<typeof createCharacters> } {
+interface Automaton {
+  terms: Terms;
+  characters: Characters;
+}
+
+function automaton(alphabet: CharSet): Automaton {
   const terms = createTerms(alphabet);
   return { terms, characters: createCharacters(terms) };
 }

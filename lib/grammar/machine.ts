@@ -37,7 +37,8 @@ export interface Machine {
 export const DEAD = -1, UNKNOWN = -2;
 const END: Stack = { id: 0, bound: () => 0 };
 
-export function createMachine(first: Frame): Machine {
+/** @param first the frames of the whole text, the one that comes first last */
+export function createMachine(first: readonly Frame[]): Machine {
   const stacks = new Map<string, Stack>(), known = new Map<string, State>(), states: State[] = [];
   const push = (frame: Frame, below: Stack): Stack => {
     const key = `${frame.id} ${below.id}`;
@@ -102,6 +103,6 @@ export function createMachine(first: Frame): Machine {
     bound: (id) => shortest(id).bound(),
   };
   machine.transitions.fill(UNKNOWN);
-  stateOf([push(first, END)]);
+  stateOf([first.reduce((below, frame) => push(frame, below), END)]);
   return machine;
 }

@@ -15,9 +15,11 @@ export interface Bounds {
 /** JavaScript writes integers out up to 21 digits, and needs up to 25 behind the point before it writes an exponent. */
 const WHOLE = "(?:0|[1-9]\\d{0,20})", FRACTION = "(?:\\.\\d{1,25})?";
 /** With one digit before the point no exponent up to here goes beyond the largest number. */
-const EXPONENT = "(?:[0-9]|[1-9]\\d|[12]\\d\\d|30[0-7])";
-/** Exponents as JavaScript writes them: for numbers of at least 1e21, and for those under 1e-6. */
-const LARGE = "e\\+(?:2[1-9]|[3-9]\\d|[12]\\d\\d|30[0-7])", SMALL = "e-(?:[7-9]|[1-9]\\d|[12]\\d\\d|30[0-7])";
+const EXPONENT = "(?:[0-9]|[1-9]\\d|[12]\\d\\d|30[0-7])",
+  NEGATIVE = "(?:[0-9]|[1-9]\\d|[12]\\d\\d|3[01]\\d|32[0-4])";
+/** Exponents as JavaScript writes them: for numbers of at least 1e21, and for those under 1e-6 that are not read as 0. */
+const LARGE = "e\\+(?:2[1-9]|[3-9]\\d|[12]\\d\\d|30[0-7])",
+  SMALL = "e-(?:[7-9]|[1-9]\\d|[12]\\d\\d|3[01]\\d|32[0-3])";
 
 /**
  * Numbers as JSON writes them. Without bounds any exponent that a number can have; between bounds only exponents of numbers
@@ -78,7 +80,7 @@ function nextNumber(value: number, direction: 1 | -1): number {
 }
 
 function exponentForms(low: Bound | undefined, high: Bound | undefined): string {
-  if (!low && !high) return `-?\\d(?:\\.\\d{1,25})?[eE](?:\\+?${EXPONENT}|-${EXPONENT})`;
+  if (!low && !high) return `-?\\d(?:\\.\\d{1,25})?[eE](?:\\+?${EXPONENT}|-${NEGATIVE})`;
   const from = low?.value ?? -Infinity, to = high?.value ?? Infinity, mantissa = "[1-9](?:\\.\\d{1,25})?";
   const forms = [
     from <= 0 && to >= 1e-6 && `${mantissa}${SMALL}`,

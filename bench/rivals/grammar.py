@@ -1,0 +1,73 @@
+# Masks of xgrammar, llguidance and outlines-core for the same schemas, tokenizers and documents as bench/grammar.ts, which runs
+# this and reads the JSON it prints: µs a token, the first answer (cold) and the same once more (warm), one thread.
+import json
+import sys
+import time
+
+cases = json.load(open(sys.argv[1]))
+results = []
+
+
+def tokenizer_of(case):
+    from transformers import PreTrainedTokenizerFast
+    return PreTrainedTokenizerFast(tokenizer_file=case["tokenizer"])
+
+
+def follow(start, mask, accept, ids):
+    times = []
+    state = start()
+    for token in ids:
+        begin = time.perf_counter()
+        mask(state)
+        times.append(time.perf_counter() - begin)
+        accept(state, token)
+    return sum(times) / len(times) * 1e6, max(times) * 1e6
+
+
+def run(name, case, prepare):
+    begin = time.perf_counter()
+    try:
+        start, mask, accept = prepare(case)
+    except Exception as error:
+        results.append({"case": case["name"], "rival": name, "error": str(error)[:100]})
+        return
+    compile_ms = (time.perf_counter() - begin) * 1e3
+    cold, warm = follow(start, mask, accept, case["ids"]), follow(start, mask, accept, case["ids"])
+    results.append({"case": case["name"], "rival": name, "compile": compile_ms, "cold": cold, "warm": warm})
+
+
+def xgrammar(case):
+    import xgrammar as xgr
+    info = case["_xgr"]
+    compiled = xgr.GrammarCompiler(info, max_threads=1).compile_json_schema(json.dumps(case["schema"]), any_whitespace=True)
+    bits = xgr.allocate_token_bitmask(1, info.vocab_size)
+
+    def accept(matcher, token):
+        assert matcher.accept_token(token)
+    return lambda: xgr.GrammarMatcher(compiled), lambda matcher: matcher.fill_next_token_bitmask(bits), accept
+
+
+def llguidance(case):
+    import llguidance
+    grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(case["schema"]))
+
+    def accept(matcher, token):
+        assert matcher.consume_token(token)
+    return lambda: llguidance.LLMatcher(case["_llg"], grammar), lambda matcher: matcher.compute_bitmask(), accept
+
+
+for case in cases:
+    tokenizer = tokenizer_of(case)
+    try:
+        import xgrammar as xgr
+        case["_xgr"] = xgr.TokenizerInfo.from_huggingface(tokenizer, vocab_size=case["size"], stop_token_ids=[case["eos"]])
+    except Exception as error:
+        print("xgrammar", error, file=sys.stderr)
+    try:
+        import llguidance.hf
+        case["_llg"] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=case["size"], eos_token=case["eos"])
+    except Exception as error:
+        print("llguidance", error, file=sys.stderr)
+    run("xgrammar", case, xgrammar)
+    run("llguidance", case, llguidance)
+print(json.dumps(results))
