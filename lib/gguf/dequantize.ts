@@ -45,7 +45,8 @@ function halves(
   for (let i = 0; i < 32; i++) {
     const low = i < 16 ? bytes[at + i] & 15 : bytes[at + i - 16] >> 4;
     const high = bits === undefined ? 0 : (bytes[bits + (i >> 3)] >> (i & 7) & 1) << 4;
-    y[to + i] = f(((low | high) + offset) * scale) + min;
+    const value = f(((low | high) + offset) * scale);
+    y[to + i] = offset === 0 ? value + min : value;
   }
 }
 

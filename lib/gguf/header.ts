@@ -17,8 +17,8 @@ export interface HeaderReader {
   u32(): number;
   /** A number of 64 bits that is exact as a number of JavaScript. */
   u64(): number;
-  /** How many there are, each of at least so many bytes in the file. */
-  count(what: string, bytes: number): number;
+  /** How many there are: at most so many, each of at least so many bytes in the file. */
+  count(what: string, bytes: number, most: number): number;
   text(what: string): string;
   /** A value with its type before it. */
   value(key: string): GgufValue;
@@ -55,8 +55,11 @@ export function headerReader(bytes: Uint8Array, size: number, path: string): Hea
       if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
       throw new UserError(`${path} is damaged: ${value} at byte ${at - 8} is no possible size.`);
     },
-    count(what, each) {
+    count(what, each, most) {
       const count = reader.u64();
+      if (count > most) {
+        throw new UserError(`${path} is damaged: ${count} ${what} are more than any model has.`);
+      }
       if (count * each <= size - at) return count;
       throw new UserError(
         `${path} is truncated or damaged: it should have ${count} ${what}, more than fit into it.`,
@@ -75,7 +78,7 @@ export function headerReader(bytes: Uint8Array, size: number, path: string): Hea
       if (type !== "array") return { type, value: scalar(type, key) };
       const of = typeOf(key);
       if (of === "array") throw new UserError(`${path}: ${JSON.stringify(key)} is a list of lists.`);
-      const count = reader.count(`values in ${JSON.stringify(key)}`, valueBytes[of]);
+      const count = reader.count(`values in ${JSON.stringify(key)}`, valueBytes[of], MOST_VALUES);
       const value: GgufScalar[] = [];
       for (let i = 0; i < count; i++) value.push(scalar(of, key));
       return { type, of, value };
@@ -87,3 +90,6 @@ export function headerReader(bytes: Uint8Array, size: number, path: string): Hea
 
 /** No key, token or chat template is longer. */
 const MOST_TEXT = 1 << 24;
+
+/** No vocabulary and no list of merges is longer. */
+const MOST_VALUES = 1 << 22;

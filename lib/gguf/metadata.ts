@@ -98,7 +98,8 @@ function checkSupported({ config, weights, name }: Model): void {
   const { modelType, hiddenAct, ropeScaling, attentionBias, attentionOutputBias, mlpBias, encoderDecoder } =
     config;
   if (encoderDecoder) {
-    const { gated, relativeAttentionMaxDistance: furthest } = encoderDecoder;
+    const { gated, relativeAttentionMaxDistance: furthest, numDecoderLayers } = encoderDecoder;
+    if (numDecoderLayers > config.numHiddenLayers) refuse("decoder with more blocks than the encoder");
     if (furthest !== 128) refuse(`relative_attention_max_distance ${furthest} (only 128)`);
     if (hiddenAct !== (gated ? "gelu_tanh" : "relu")) refuse(`${gated ? "gated " : ""}${hiddenAct}`);
     return;

@@ -45,11 +45,14 @@ export async function openGguf(path: string): Promise<GgufFile> {
     const { size, isDirectory } = await file.stat();
     if (isDirectory) throw new UserError(`${path} is a folder where a GGUF file is expected.`);
     const { metadata, tensors } = await readHeader(file, size, path);
+    let previous: Promise<unknown> = Promise.resolve(); // reads wait for one another: they share the file's position
     const read = async (name: string): Promise<Uint8Array<ArrayBuffer>> => {
       const info = tensors.get(name);
       if (!info) throw new UserError(`${path} has no tensor ${name}.`);
       const bytes = new Uint8Array(info.end - info.begin);
-      await readAt(file, info.begin, bytes, path);
+      const turn = previous.then(() => readAt(file, info.begin, bytes, path));
+      previous = turn.catch(() => {});
+      await turn;
       return bytes;
     };
     return { metadata, tensors, read, close: () => file.close() };
@@ -94,7 +97,7 @@ function parseHeader(
   path: string,
 ): Pick<GgufFile, "metadata" | "tensors"> {
   checkVersion(reader, size, path);
-  const tensorCount = reader.count("tensors", 24), entryCount = reader.count("entries", 13);
+  const tensorCount = reader.count("tensors", 24, 1 << 16), entryCount = reader.count("entries", 13, 1 << 16);
   const metadata: Metadata = new Map();
   for (let i = 0; i < entryCount; i++) {
     const key = reader.text("a key");

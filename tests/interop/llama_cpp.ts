@@ -84,7 +84,7 @@ export function openLlamaCpp(path: string, options: { context?: number; lora?: s
   const params = llama.llama_context_default_params();
   const view = new DataView(params.buffer, params.byteOffset, params.byteLength);
   for (const at of [0, 4, 8]) view.setUint32(at, context, true); // n_ctx, n_batch, n_ubatch
-  for (const at of [28, 32]) view.setInt32(at, 2, true); // threads
+  for (const at of [28, 32]) view.setInt32(at, 1, true); // threads, which would spin while they wait for one another
   view.setInt32(52, 0, true); // no flash attention
   for (const at of [104, 108]) view.setInt32(at, 0, true); // the cache in f32
   const running = failing(llama.llama_init_from_model(model, params), path);
@@ -174,7 +174,7 @@ function batchOf(ids: readonly number[], from: number) {
 export function quantizeFile(input: string, output: string, fileType: number): void {
   const params = llama.llama_model_quantize_default_params();
   const view = new DataView(params.buffer, params.byteOffset, params.byteLength);
-  view.setInt32(0, 2, true); // threads
+  view.setInt32(0, 1, true); // threads
   view.setInt32(4, fileType, true);
   if (llama.llama_model_quantize(text(input), text(output), params) !== 0) {
     throw new Error(`llama-quantize refuses ${input}: ${said.join("")}`);

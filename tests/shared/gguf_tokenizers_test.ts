@@ -43,7 +43,7 @@ async function realTexts(): Promise<string[]> {
   const answers = await loadDataset(`${shared}/data/finance_alpaca/fiqa_pairs.jsonl`);
   const filings = await loadDataset(`${shared}/data/financial_qa_10k/Financial-QA-10k.csv`);
   const news = await loadDataset(`${shared}/data/fingpt/tfns_test.jsonl`);
-  const rows = [...answers.take(300), ...filings.take(200), ...news.take(200)];
+  const rows = [...answers.take(80), ...filings.take(60), ...news.take(60)];
   const strings: string[] = JSON.parse(
     await Deno.readTextFile(new URL("../reference/tokenizer_ids/strings.json", import.meta.url)),
   );
