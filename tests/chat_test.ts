@@ -1,13 +1,11 @@
 // The chat in the terminal as a process that is spoken to through a pipe; what it answers is what generate answers.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
-import { openDevice } from "../lib/engine/open.ts";
 import { generate } from "../lib/generate/generate.ts";
-import { attachLoRA, useAdapter } from "../lib/lora.ts";
-import { loadModel } from "../lib/models/load.ts";
-import { type Model, trainableParameters } from "../lib/models/model.ts";
+import { useAdapter } from "../lib/lora.ts";
+import type { Model } from "../lib/models/model.ts";
 import { saveAdapter } from "../lib/peft.ts";
-import { embedded, endless } from "./endless.ts";
+import { endless, tunedAtRandom } from "./chat_models.ts";
 import { inFolder } from "./runs.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
@@ -34,16 +32,6 @@ async function spoken(
   const { code, stdout, stderr } = await child.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { said: text(stdout).split("\n"), wrong: text(stderr), code };
-}
-
-/** An adapter that changes what is said, without having learnt anything. */
-async function tunedAtRandom(): Promise<Model> {
-  const base = await loadModel(embedded, { device: await openDevice({ backend: "cpu" }) });
-  const model = attachLoRA(base, { r: 2, seed: 5, quiet: true });
-  for (const { storage } of trainableParameters(model).values()) {
-    (storage as Float32Array).forEach((value, i, all) => all[i] = value + 0.04 * Math.sin(i));
-  }
-  return model;
 }
 
 Deno.test("chat.ts: base and tuned, commands, a saved chat", () =>

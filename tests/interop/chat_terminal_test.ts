@@ -1,7 +1,7 @@
 // The chat on a real terminal (Python's pty): arrow keys, a history over two visits, Ctrl-C in a line, in an answer, and to leave.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
-import { endless } from "../endless.ts";
+import { endless } from "../chat_models.ts";
 import { inFolder } from "../runs.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));

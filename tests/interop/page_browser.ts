@@ -6,8 +6,10 @@ import { type PageServer, pageServer, type PageServerOptions } from "../page_ser
 
 const { chromium } = await import("playwright-core");
 const pictures = Deno.env.get("FINTUNE_SCREENSHOTS");
-const PATIENCE = 30_000; // the machine may have other things to do
+/** Milliseconds that the page gets for anything. */
+export const PATIENCE = 30_000; // the machine may have other things to do
 
+/** Open while the tests of a file run. */
 export let browser: Browser | undefined;
 
 Deno.test.beforeAll(async () => {
