@@ -43,7 +43,7 @@ async function pretrain(
   const tokenizer = await loadTokenizer(work);
   await Deno.remove(work, { recursive: true });
   const model = await initModel(parseConfig(recipe.config), { seed: recipe.seed, tokenizer });
-  recipe.begin?.(model);
+  await recipe.begin?.(model);
   await train(model, recipe, tokens, maxSteps);
   await saveModel(model, out, { dtype: "f16", overwrite: true });
   await writeFiles(out, files);

@@ -11,9 +11,10 @@ import {
   splitEntities,
   sqlQuestions,
 } from "../examples/sql/rows.ts";
-import { sentinels, sqlText, withGaps } from "../examples/sql/text.ts";
+import { noteOf, sentinels, sqlText, withGaps } from "../examples/sql/text.ts";
 import { embeddedTokenizer, firstDocuments } from "../examples/embedded.ts";
 import { recipe } from "../examples/sql/recipe.ts";
+import { drawFrom } from "../examples/tiny/random.ts";
 
 const count = { train: 400, test: 160, seed: 5 };
 
@@ -63,6 +64,21 @@ Deno.test("a text with gaps and what stood in them give the text again", () => {
   }
 });
 
+Deno.test("in pretraining no question comes with its query, but notes do", () => {
+  const asks = /^(?:What|List|Show|Give|Find the \w+ of|How many|Count|For each)\b/m;
+  for (const text of firstDocuments(sqlText(4), 3e5)) {
+    assert.ok(!(/^SELECT|\tSELECT/m.test(text) && asks.test(text)), text);
+  }
+  const query = "SELECT city, AVG(fee) FROM fund WHERE rate >= 12 GROUP BY city ORDER BY age DESC";
+  assert.deepEqual(noteOf(drawFrom(1), query).split("; ").sort(), [
+    "by age falling",
+    "find city, average fee",
+    "for each city",
+    "table fund",
+    "whose rate at least 12",
+  ]);
+});
+
 Deno.test("a row of the second set holds the whole prompt; shuffled answers are the same answers", () => {
   const { train } = sqlQuestions(count);
   assert.match(
@@ -105,7 +121,7 @@ Deno.test("the kept model is below 1 MB, loads, and its tokenizer is learnt from
   const kept = JSON.parse(await Deno.readTextFile(`${recipe.folder}/tokenizer.json`));
   assert.deepEqual(kept, JSON.parse(embeddedTokenizer(recipe)["tokenizer.json"]));
   const { config, tokenizer } = await loadModel(recipe.folder);
-  assert.equal(countParameters(config), 456064);
+  assert.equal(countParameters(config), 431488);
   assert.equal(config.encoderDecoder?.numDecoderLayers, 2);
   for (const text of firstDocuments(sqlText(8), 1e4)) {
     const ids = tokenizer!.encode(text);

@@ -35,14 +35,14 @@ const comparisons: readonly [words: string, operator: string][] = [
   ["at most", "<="],
 ];
 
-const quoted = (value: string | number): string => typeof value === "number" ? String(value) : `"${value}"`;
-
+/** A word stands in quotes in the question too. */
 function drawCondition(random: Random, column: Column, prefix = ""): Condition {
   const value = column.value(random);
-  const [words, operator] = column.type === "VARCHAR" ? ["", "="] : random.pick(comparisons);
+  const [words, operator] = typeof value === "string" ? ["", "="] : random.pick(comparisons);
+  const literal = typeof value === "string" ? `"${value}"` : `${value}`;
   return {
-    words: `${column.words} is ${words}${words && " "}${value}`,
-    sql: `${prefix}${column.name} ${operator} ${quoted(value)}`,
+    words: `${column.name} is ${words}${words && " "}${literal}`,
+    sql: `${prefix}${column.name} ${operator} ${literal}`,
   };
 }
 
@@ -56,7 +56,7 @@ const list: Drawer = (random, about) => {
   const table = drawTable(random, about, random.int(1, 2), random.int(1, 2)), { name, plural } = table;
   const [a, b] = someColumns(random, table);
   const two = random.chance(0.6);
-  const asked = two ? `the ${a.words} and ${b.words}` : `the ${a.words}`;
+  const asked = two ? `the ${a.name} and ${b.name}` : `the ${a.name}`;
   const question = random.pick([
     `List ${asked} of all ${plural}.`,
     `Show ${asked} of each ${name}.`,
@@ -71,10 +71,10 @@ const filter: Drawer = (random, about) => {
   const [a, b] = someColumns(random, table);
   const condition = drawCondition(random, b);
   const question = random.pick([
-    `What is the ${a.words} of the ${plural} whose ${condition.words}?`,
-    `List the ${a.words} of all ${plural} whose ${condition.words}.`,
-    `Show the ${a.words} of each ${name} whose ${condition.words}.`,
-    `Find the ${a.words} of every ${name} whose ${condition.words}.`,
+    `What is the ${a.name} of the ${plural} whose ${condition.words}?`,
+    `List the ${a.name} of all ${plural} whose ${condition.words}.`,
+    `Show the ${a.name} of each ${name} whose ${condition.words}.`,
+    `Find the ${a.name} of every ${name} whose ${condition.words}.`,
   ]);
   return { question, tables: [table], answer: `SELECT ${a.name} FROM ${name} WHERE ${condition.sql}` };
 };
@@ -86,9 +86,9 @@ const both: Drawer = (random, about) => {
   const first = drawCondition(random, b), second = drawCondition(random, c);
   const conditions = `${first.words} ${joint} whose ${second.words}`;
   const question = random.pick([
-    `What is the ${a.words} of the ${plural} whose ${conditions}?`,
-    `List the ${a.words} of all ${plural} whose ${conditions}.`,
-    `Find the ${a.words} of every ${name} whose ${conditions}.`,
+    `What is the ${a.name} of the ${plural} whose ${conditions}?`,
+    `List the ${a.name} of all ${plural} whose ${conditions}.`,
+    `Find the ${a.name} of every ${name} whose ${conditions}.`,
   ]);
   const where = `${first.sql} ${joint.toUpperCase()} ${second.sql}`;
   return { question, tables: [table], answer: `SELECT ${a.name} FROM ${name} WHERE ${where}` };
@@ -125,7 +125,7 @@ const aggregate: Drawer = (random, about) => {
   const [a] = someColumns(random, table, isNumber);
   const others = someColumns(random, table).filter((column) => column !== a);
   const condition = random.chance(0.6) ? drawCondition(random, others[0]) : undefined;
-  const of = `the ${words} ${a.words} of ${random.pick(["the", "all"])} ${plural}${
+  const of = `the ${words} ${a.name} of ${random.pick(["the", "all"])} ${plural}${
     condition ? ` whose ${condition.words}` : ""
   }`;
   const question = random.pick([`What is ${of}?`, `Show ${of}.`, `Find ${of}.`]);
@@ -138,11 +138,11 @@ const group: Drawer = (random, about) => {
   const [by] = someColumns(random, table, isText), [sum] = someColumns(random, table, isNumber);
   const [words, call] = random.pick(aggregates);
   const counted = random.chance(0.5);
-  const asked = counted ? `the number of ${plural}` : `the ${words} ${sum.words} of the ${plural}`;
+  const asked = counted ? `the number of ${plural}` : `the ${words} ${sum.name} of the ${plural}`;
   const question = random.pick([
-    `What is ${asked} for each ${by.words}?`,
-    `Show ${asked} for every ${by.words}.`,
-    `For each ${by.words}, find ${asked}.`,
+    `What is ${asked} for each ${by.name}?`,
+    `Show ${asked} for every ${by.name}.`,
+    `For each ${by.name}, find ${asked}.`,
   ]);
   const result = counted ? "COUNT(*)" : `${call}(${sum.name})`;
   return {
@@ -159,15 +159,15 @@ const order: Drawer = (random, about) => {
   const down = random.chance(0.5), limit = random.int(1, 9);
   if (random.chance(0.5)) {
     const question = random.pick([
-      `List the ${a.words} of the ${plural} ordered by ${by.words}, ${down ? "highest" : "lowest"} first.`,
-      `Show the ${a.words} of all ${plural} by ${down ? "falling" : "rising"} ${by.words}.`,
+      `List the ${a.name} of the ${plural} ordered by ${by.name}, ${down ? "highest" : "lowest"} first.`,
+      `Show the ${a.name} of all ${plural} by ${down ? "falling" : "rising"} ${by.name}.`,
     ]);
     const answer = `SELECT ${a.name} FROM ${name} ORDER BY ${by.name}${down ? " DESC" : ""}`;
     return { question, tables: [table], answer };
   }
   const question = limit === 1
-    ? `What is the ${a.words} of the ${name} with the ${down ? "highest" : "lowest"} ${by.words}?`
-    : `List the ${a.words} of the ${limit} ${plural} with the ${down ? "highest" : "lowest"} ${by.words}.`;
+    ? `What is the ${a.name} of the ${name} with the ${down ? "highest" : "lowest"} ${by.name}?`
+    : `List the ${a.name} of the ${limit} ${plural} with the ${down ? "highest" : "lowest"} ${by.name}.`;
   const answer = `SELECT ${a.name} FROM ${name} ORDER BY ${by.name}${down ? " DESC" : ""} LIMIT ${limit}`;
   return { question, tables: [table], answer };
 };
@@ -175,15 +175,15 @@ const order: Drawer = (random, about) => {
 const join: Drawer = (random, about) => {
   const first = drawTable(random, about, 1, 1);
   const second = drawTable(random, about.filter(({ name }) => name !== first.name), 1, 1);
-  const key: Column = { name: `${second.name}_id`, words: "", type: "INTEGER", value: () => 0 };
+  const key: Column = { name: "id", type: "INTEGER", value: () => 0 };
   const [a] = someColumns(random, first), [c] = someColumns(random, second);
   const condition = drawCondition(random, c, "T2.");
   const question = random.pick([
-    `What is the ${a.words} of the ${first.plural} with a ${second.name} whose ${condition.words}?`,
-    `List the ${a.words} of all ${first.plural} with a ${second.name} whose ${condition.words}.`,
-    `Find the ${a.words} of every ${first.name} with a ${second.name} whose ${condition.words}.`,
+    `What is the ${a.name} of the ${first.plural} with a ${second.name} whose ${condition.words}?`,
+    `List the ${a.name} of all ${first.plural} with a ${second.name} whose ${condition.words}.`,
+    `Find the ${a.name} of every ${first.name} with a ${second.name} whose ${condition.words}.`,
   ]);
-  const joined = `${first.name} AS T1 JOIN ${second.name} AS T2 ON T1.${key.name} = T2.${key.name}`;
+  const joined = `${first.name} AS T1 JOIN ${second.name} AS T2 ON T1.id = T2.id`;
   return {
     question,
     tables: [{ ...first, columns: [...first.columns, key] }, {

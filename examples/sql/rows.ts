@@ -2,8 +2,8 @@
 // finance-alpaca, sql-create-context and Llama-2-SQL. Held-out questions are about tables of which no training row is.
 
 import { UserError } from "@fintune/fintune";
-import { drawStory } from "../tiny/passages.ts";
 import { drawFrom, type Random } from "../tiny/random.ts";
+import { drawStory } from "./news.ts";
 import { drawQuestion, type QueryKind, queryKinds, type SQLQuestion } from "./queries.ts";
 import { entities, type Entity } from "./schemas.ts";
 
@@ -32,7 +32,7 @@ export function splitEntities(seed: number): Split<Entity> {
   return { train: shuffled.slice(count), test: shuffled.slice(0, count) };
 }
 
-/** Rows spread evenly over the kinds; none comes twice. */
+/** Rows spread evenly over the kinds; no question comes twice. */
 export function sqlQuestions(
   { train, test, seed }: RowCounts,
   kinds: readonly QueryKind[] = queryKinds,
@@ -43,7 +43,7 @@ export function sqlQuestions(
       Array.from({ length: count }, (_, i) =>
         fresh(seen, () => {
           const row = drawQuestion(random, kinds[i % kinds.length], names);
-          return [`${row.context} ${row.question}`, row];
+          return [row.question, row];
         })),
     );
   return { train: rows(train, about.train), test: rows(test, about.test) };
@@ -64,13 +64,8 @@ export function newsQuestions({ train, test, seed }: RowCounts): Split<NewsQuest
 }
 
 function drawNews(random: Random): [key: string, row: NewsQuestion] {
-  const { firm, passage, events } = drawStory(random), { topic, plain } = random.pick(events);
-  const instruction = random.pick([
-    `What does the text say about ${topic} of ${firm}?`,
-    `What do we learn about ${topic} of ${firm}?`,
-    `What is the news about ${topic} of ${firm}?`,
-  ]);
-  return [passage, { instruction, input: passage, output: `${plain[0].toUpperCase()}${plain.slice(1)}.` }];
+  const { passage, events } = drawStory(random), { asked, plain } = random.pick(events);
+  return [passage, { instruction: random.pick(asked), input: passage, output: plain }];
 }
 
 /** The next draw whose key was not seen. */

@@ -1,9 +1,11 @@
-// The pretraining text of the small T5: tables, questions, queries and company news. Of a text with gaps the model writes what
-// stood in them; and it follows short instructions, none of which asks for a query.
+// The pretraining text of the small T5. Of a text with gaps it writes what stood in them; and it follows instructions: what a
+// table is called, which columns it has, what the news say, and a query for a note in telegram style. Questions come too, but
+// none of them with its query or its answer: those are left for the fine-tuning.
 
-import { drawStory, newsText } from "../tiny/passages.ts";
 import { drawFrom, type Random } from "../tiny/random.ts";
-import { drawQuestion, queryKinds, type SQLQuestion } from "./queries.ts";
+import { drawStory } from "./news.ts";
+import { openers } from "./prompts.ts";
+import { drawQuestion, queryKinds } from "./queries.ts";
 import { entities } from "./schemas.ts";
 
 /** Between what is read and what is written, where a document is an instruction and its answer. */
@@ -12,33 +14,71 @@ const SPLIT = "\t";
 const gaps = 5;
 export const sentinels: readonly string[] = Array.from({ length: gaps }, (_, i) => `<extra_id_${i}>`);
 
-const tableOf = ({ answer }: SQLQuestion): string => /FROM (\w+)/.exec(answer)![1];
-/** Columns in the order in which the query names them. */
-const columnsOf = ({ answer, context }: SQLQuestion): string => {
-  const known = new Set([...context.matchAll(/(\w+) (?:VARCHAR|INTEGER)/g)].map(([, name]) => name));
-  return [...new Set(answer.match(/\w+/g)!.filter((word) => known.has(word)))].join(", ");
-};
-
-const instructions: readonly ((row: SQLQuestion) => [read: string, write: string])[] = [
-  (row) => [`Name the table.\n${row.context}\n${row.question}`, tableOf(row)],
-  (row) => [`Name the columns.\n${row.context}\n${row.question}`, columnsOf(row)],
-  (row) => [`Say in words.\n${row.context}\n${row.answer}`, row.question],
-  (row) => [`Copy.\n${row.answer}`, row.answer],
+/** How a note says what SQL says. */
+const plainly: readonly [sql: RegExp, words: string][] = [
+  [/ AS T1 JOIN (\w+) AS T2 ON T1\.id = T2\.id/, " with $1"],
+  [/T[12]\./g, ""],
+  [/COUNT\(\*\)/, "how many"],
+  [/AVG\((\w+)\)/, "average $1"],
+  [/SUM\((\w+)\)/, "total $1"],
+  [/MAX\((\w+)\)/, "highest $1"],
+  [/MIN\((\w+)\)/, "lowest $1"],
+  [/ >= /g, " at least "],
+  [/ <= /g, " at most "],
+  [/ > /g, " above "],
+  [/ < /g, " below "],
+  [/ = /g, " is "],
+  [/ AND /, " and "],
+  [/ OR /, " or "],
+  [/^SELECT/, "find"],
+  [/^FROM/, "table"],
+  [/^WHERE/, "whose"],
+  [/^GROUP BY/, "for each"],
+  [/^ORDER BY/, "by"],
+  [/ DESC/, " falling"],
+  [/^LIMIT/, "first"],
 ];
 
+/** A query in telegram style, its clauses in any order. */
+export function noteOf(random: Random, query: string): string {
+  const clauses = query.split(/ (?=FROM|WHERE|GROUP BY|ORDER BY|LIMIT)/);
+  const words = clauses.map((clause) =>
+    plainly.reduce((text, [sql, words]) => text.replace(sql, words), clause)
+  );
+  return random.shuffle(words).join("; ");
+}
+
 function tableText(random: Random): string {
-  const row = drawQuestion(random, random.pick(queryKinds), entities);
-  if (random.chance(0.4)) return random.pick(instructions)(row).join(SPLIT);
-  const { question, context, answer } = row;
-  return random.pick([[context, question, answer], [question, context, answer], [question, answer]]).join(
+  const { context, question, answer } = drawQuestion(random, random.pick(queryKinds), entities);
+  const opener = random.pick(openers), tables = `${opener}\n${context}`;
+  const note = [
+    `${tables}\nGenerate SQL query to answer the following note.\n${noteOf(random, answer)}\nAnswer: `,
+    answer,
+  ];
+  const chosen = random.next();
+  if (chosen < 0.4) return note.join(SPLIT);
+  if (chosen < 0.5) {
+    const [what, line] = random.pick([["query", answer], ["question", question]]);
+    return [`Copy the following ${what}.\n${line}\nAnswer: `, line].join(SPLIT);
+  }
+  if (chosen < 0.6) return [`${tables}\nName the columns.\nAnswer: `, columnsOf(context)].join(SPLIT);
+  return random.pick([[context, question], [question, context], [context, answer], [answer, context]]).join(
     "\n",
   );
 }
 
+const columnsOf = (context: string): string =>
+  [...context.matchAll(/(\w+) (?:VARCHAR|INTEGER)/g)].map(([, name]) => name).join(", ");
+
 function firmText(random: Random): string {
-  if (random.chance(0.4)) return newsText(random);
-  const { passage, events } = drawStory(random), { topic, plain } = random.pick(events);
-  return [`Find ${topic}.\n${passage}`, plain].join(SPLIT);
+  const { passage, events } = drawStory(random), { topic, told, asked } = random.pick(events);
+  const chosen = random.next();
+  if (chosen < 0.3) return passage;
+  if (chosen < 0.4) return `${passage}\n${random.pick(asked)}`;
+  const sentence = told.find((one) => passage.includes(one))!;
+  return [`Given the context.\n${passage}\nFind the sentence about the ${topic}.\nAnswer: `, sentence].join(
+    SPLIT,
+  );
 }
 
 /** Documents without end; the same seed gives the same text. */

@@ -1,5 +1,5 @@
-// Trains a byte-level BPE tokenizer and writes it as Hugging Face files. Digits are never merged: every number is
-// written digit by digit, so that a tiny model can learn to copy numbers and to calculate with them.
+// Trains a byte-level BPE tokenizer and writes it as Hugging Face files. Digits are not merged unless asked for: every number
+// is written digit by digit, so that a tiny model can learn to copy numbers and to calculate with them.
 
 /** A trained vocabulary: tokens in the order of their ids, and the merges in the order they were learnt. */
 export interface Bpe {
@@ -15,6 +15,8 @@ export interface TokenizerOptions {
   more?: readonly string[];
   /** What is put around every text; default "bos". */
   adds?: "bos" | "eos" | "nothing";
+  /** Digits are merged as letters are: a frequent number is one token. */
+  mergeDigits?: boolean;
   /** Default: question and answer as the tiny Llama is fine-tuned. */
   chatTemplate?: string;
 }
@@ -44,13 +46,13 @@ interface Piece {
   count: number;
 }
 
-function countPieces(documents: Iterable<string>, ofByte: string[]): Piece[] {
+function countPieces(documents: Iterable<string>, ofByte: string[], digits = false): Piece[] {
   const counts = new Map<string, number>();
   for (const document of documents) {
     for (const [piece] of document.matchAll(pieces)) counts.set(piece, (counts.get(piece) ?? 0) + 1);
   }
   const encoder = new TextEncoder();
-  return [...counts].filter(([piece]) => !/\p{N}/u.test(piece))
+  return [...counts].filter(([piece]) => digits || !/\p{N}/u.test(piece))
     .map(([piece, count]) => ({ symbols: Array.from(encoder.encode(piece), (byte) => ofByte[byte]), count }));
 }
 
@@ -92,7 +94,7 @@ export function trainBpe(
   const { ofByte, sorted } = byteAlphabet();
   const tokens = [...specialTokens(options), ...sorted];
   const merges: [string, string][] = [];
-  const all = countPieces(documents, ofByte);
+  const all = countPieces(documents, ofByte, options.mergeDigits);
   while (tokens.length < vocabSize) {
     const pair = mostFrequentPair(all);
     if (!pair) break;
