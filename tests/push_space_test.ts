@@ -107,6 +107,9 @@ async function answersAChat(): Promise<void> {
     assert.deepEqual([head.sdk, head.app_port, head.title], ["docker", 7860, 'Ask "me"']);
     assert.deepEqual(head.models, ["acme/lora", "acme/tiny"]);
     assert.equal(hub.repos[SPACE].private, true);
+    const packages = Object.keys(JSON.parse(published(hub, SPACE, "fintune/deno.json")).imports);
+    assert.ok(packages.includes("onnxruntime-node"));
+    assert.ok(!packages.some((name) => /playwright|llama-cpp/.test(name)), packages.join());
 
     const { app, command: [program, ...args], env } = await build(hub, home);
     const port = freePort(), url = `http://127.0.0.1:${port}`;
@@ -146,6 +149,18 @@ async function answersAChat(): Promise<void> {
       const question = financeQA.question({ instruction: "What is a bond?" });
       const [expected] = await generate(await loadModel(tiny), [question], { maxNewTokens: 8 });
       assert.deepEqual(answers.map((answer) => answer.trim()), [expected.trim(), expected.trim()]);
+      const streamed = await fetch(`${url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "lora",
+          messages: [{ role: "user", content: "Hi" }],
+          stream: true,
+          max_tokens: 3,
+        }),
+      });
+      assert.match(streamed.headers.get("content-type")!, /event-stream/);
+      assert.match(await streamed.text(), /data: \[DONE\]/);
       assert.equal((await fetch(`${url}/metrics`)).status, 404);
     } finally {
       child.kill("SIGKILL");

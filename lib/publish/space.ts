@@ -75,15 +75,20 @@ function settings(library: Library): string {
 
 /** What of the library a program needs. */
 async function copies(folder: string): Promise<PushFile[]> {
-  const files: PushFile[] = [];
-  for (const path of await filesBelow(folder, ["mod.ts", "lib", "kernels"])) {
-    const local = join(folder, path);
-    files.push({ path: `fintune/${path}`, size: (await Deno.stat(local)).size, content: local });
-  }
-  const { name, version, exports, imports } = JSON.parse(await Deno.readTextFile(join(folder, "deno.json")));
-  const content = new TextEncoder().encode(
-    JSON.stringify({ name, version, exports, imports }, null, 2) + "\n",
+  const { name, version, exports, imports: all } = JSON.parse(
+    await Deno.readTextFile(join(folder, "deno.json")),
   );
+  const files: PushFile[] = [], imports: Record<string, string> = {};
+  for (const path of await filesBelow(folder, ["mod.ts", "lib", "kernels"])) {
+    const content = await Deno.readFile(join(folder, path)), text = new TextDecoder().decode(content);
+    files.push({ path: `fintune/${path}`, size: content.length, content });
+    // Packages that only tests need would make the container larger.
+    for (const [specifier, target] of Object.entries<string>(all)) {
+      if (path.endsWith(".ts") && text.includes(`"${specifier}"`)) imports[specifier] = target;
+    }
+  }
+  const settings = JSON.stringify({ name, version, exports, imports }, null, 2) + "\n";
+  const content = new TextEncoder().encode(settings);
   files.push({ path: "fintune/deno.json", size: content.length, content });
   return files.sort((a, b) => a.path < b.path ? -1 : 1);
 }
