@@ -10,6 +10,7 @@
 // %% Settings
 import { fromFileUrl } from "@std/path";
 import {
+  alpaca,
   financeQA,
   type GenerateOptions,
   loadAdapter,
@@ -29,6 +30,11 @@ const flags = readFlags("A chat in the terminal: chat.ts [flags]", {
   "model": text("Folder of a model, or its name on the Hub; default: the embedded small Llama"),
   "adapter": text("Folder of an adapter for it, or its name on the Hub"),
   "quantize": choice("Quantise the model while loading", ["none", "nf4"], "none"),
+  "prompt": choice(
+    "How questions become text: the model's chat template, or as a recipe asks, each question alone",
+    ["auto", "chat", "financeQA", "alpaca"],
+    "auto",
+  ),
   "system": text("What the model is told before the chat"),
   "history": text("File of the lines that were typed", "out/chat_history.txt"),
 });
@@ -72,12 +78,22 @@ if (!flags.model && !flags.adapter) {
 const messages: Message[] = [];
 let system = flags.system;
 
-/** By the model's own chat template; without one the last question alone, as the recipes ask it (T5: as it stands). */
+/** By the chat template; where there is none, or the model was tuned on questions alone (the embedded one), without history. */
+const way = flags.prompt !== "auto"
+  ? flags.prompt
+  : !flags.model
+  ? "financeQA"
+  : tokenizer.chatTemplate
+  ? "chat"
+  : base.config.modelType === "t5"
+  ? "plain"
+  : "financeQA";
+if (way !== "chat") say("Each question is asked by itself: the model does not see those before it.");
+
 function promptOf(turns: readonly Message[]): string {
-  const question = turns.at(-1)!.content;
-  if (tokenizer.chatTemplate === undefined) {
-    return base.config.modelType === "t5" ? question : financeQA.question({ instruction: question });
-  }
+  const instruction = turns.at(-1)!.content;
+  if (way === "plain") return instruction;
+  if (way !== "chat") return { financeQA, alpaca }[way].question({ instruction });
   const told = system === undefined ? [] : [{ role: "system", content: system }];
   return tokenizer.applyChatTemplate([...told, ...turns], { addGenerationPrompt: true });
 }
@@ -86,10 +102,12 @@ function promptOf(turns: readonly Message[]): string {
 function fitting(): Message[] {
   const { maxPositionEmbeddings } = base.config;
   const room = maxPositionEmbeddings - Math.min(settings.maxNewTokens!, maxPositionEmbeddings / 2);
-  let turns = [...messages];
+  let turns = way === "chat" ? [...messages] : messages.slice(-1);
   while (turns.length > 1 && tokenizer.encode(promptOf(turns)).length > room) turns = turns.slice(2);
   const left = (messages.length - turns.length) / 2;
-  if (left > 0) say(`(${left} earlier ${left === 1 ? "question does" : "questions do"} not fit any more)`);
+  if (left > 0 && way === "chat") {
+    say(`(${left} earlier ${left === 1 ? "question does" : "questions do"} not fit any more)`);
+  }
   return turns;
 }
 
@@ -144,9 +162,7 @@ const commands: Record<string, Command> = {
   system: {
     help: "<text>: what the model is told before the chat; alone: nothing",
     run(rest) {
-      if (tokenizer.chatTemplate === undefined) {
-        throw new UserError("This model has no chat template, so no place for it.");
-      }
+      if (way !== "chat") throw new UserError(`The prompt here is ${way}, which has no place for it.`);
       system = rest === "" ? undefined : rest;
       say(system === undefined ? "Nothing is told before the chat." : `Told before the chat: ${system}`);
     },

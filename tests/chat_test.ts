@@ -52,7 +52,24 @@ Deno.test("chat.ts: base and tuned, commands, a saved chat", () =>
       await say(tuned, "Give an example\nof a bond."),
     ];
     assert.notEqual(byTuned, byBase);
-    const { said, wrong, code } = await spoken(["--adapter", adapter, "--history", join(folder, "history")], [
+    const alone = await spoken(["--adapter", adapter], [
+      "/set temperature 0",
+      "/set maxNewTokens 12",
+      "What is an index?",
+      "What is a bond?",
+      "/system Be brief.",
+    ]);
+    // As the recipe asks: without what was said before.
+    const end = `\n${byTuned}\nThe prompt here is financeQA, which has no place for it.\n`;
+    assert.ok(alone.said.join("\n").endsWith(end), alone.said.join("\n"));
+    const { said, wrong, code } = await spoken([
+      "--prompt",
+      "chat",
+      "--adapter",
+      adapter,
+      "--history",
+      join(folder, "history"),
+    ], [
       "/set temperature 0",
       "/set maxNewTokens 12",
       "What is a bond?",
@@ -108,7 +125,7 @@ Deno.test("chat.ts: base and tuned, commands, a saved chat", () =>
 Deno.test("chat.ts: the embedded model says what it is; a long chat loses its beginning, not its end", async () => {
   const lines = ["/set temperature 0", "/set maxNewTokens 100"];
   for (let i = 0; i < 6; i++) lines.push(`What is a bond, and ${"why is it so, ".repeat(12)}of all things?`);
-  const { said, wrong, code } = await spoken([], [...lines, "/model tuned"]);
+  const { said, wrong, code } = await spoken(["--prompt", "chat"], [...lines, "/model tuned"]);
   assert.equal(code, 0, wrong);
   assert.match(said[1], /1\.9 million parameters.*--adapter/);
   assert.ok(
