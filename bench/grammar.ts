@@ -1,7 +1,7 @@
 // What a constraint costs a token: masks for the tokens of real documents, cold (a grammar's first answer) and warm, at 49,152
 // and 151,665 tokens, beside xgrammar and llguidance in the same run.
 //
-//   deno run -A bench/grammar.ts [python with xgrammar, llguidance and transformers]
+//   deno run -A bench/grammar.ts [python with xgrammar, torch and llguidance]
 //
 // Tokenizers: FINTUNE_SHARED (default ../shared)/tokenizers/{smollm2,qwen2.5}.
 

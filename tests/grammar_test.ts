@@ -5,7 +5,15 @@ import assert from "node:assert/strict";
 import { type Schema, Validator } from "@cfworker/json-schema";
 import { choiceConstraint, jsonSchemaConstraint, regexConstraint } from "../lib/grammar/grammar.ts";
 import { drawFrom } from "../examples/tiny/random.ts";
-import { accepts, allowed, anyTokens, isAllowed, randomAnswer, toyTokenizer } from "./grammar_toy.ts";
+import {
+  accepts,
+  allowed,
+  anyTokens,
+  isAllowed,
+  isWhole,
+  randomAnswer,
+  toyTokenizer,
+} from "./grammar_toy.ts";
 import { CASES, REFUSED } from "./grammar_schemas.ts";
 
 const toy = toyTokenizer(), { vocabSize, bytes } = toy, eosId = toy.eosId!;
@@ -77,8 +85,8 @@ Deno.test("a mask is what trying every token says", async () => {
   const random = drawFrom(4);
   for (const { name, schema } of CASES) {
     const source = await jsonSchemaConstraint(toy, schema);
-    const answer = randomAnswer(source.start(120), vocabSize, 40, random);
-    for (const length of [0, 1, random.int(0, answer.length), answer.length]) {
+    const answer = randomAnswer(source.start(120), vocabSize, 16, random);
+    for (const length of [0, random.int(0, answer.length), answer.length]) {
       const begun = () => {
         const constraint = source.start();
         for (const token of answer.slice(0, length)) constraint.accept(token);
@@ -153,14 +161,9 @@ Deno.test("patterns match what JavaScript's RegExp matches: 30 patterns, 9,000 t
     const anywhere = new RegExp(pattern, "u"), all = new RegExp(`^(?:${pattern})$`, "u");
     for (let i = 0; i < 150; i++) {
       const text = Array.from({ length: random.int(0, 6) }, () => random.pick(letters)).join("");
-      const tokens = [...new TextEncoder().encode(text)];
-      const json = [...new TextEncoder().encode(JSON.stringify(text))];
-      assert.equal(
-        accepts(schema.start(), json, eosId),
-        anywhere.test(text),
-        `${pattern} in ${JSON.stringify(text)}`,
-      );
-      const matches = whole !== undefined && accepts(whole.start(), tokens, eosId);
+      const found = isWhole(schema.start(), JSON.stringify(text), eosId);
+      assert.equal(found, anywhere.test(text), `${pattern} in ${JSON.stringify(text)}`);
+      const matches = whole !== undefined && isWhole(whole.start(), text, eosId);
       assert.equal(matches, all.test(text), `${pattern} as ${JSON.stringify(text)}`);
     }
     for (let i = 0; whole && i < 20; i++) {
@@ -170,13 +173,13 @@ Deno.test("patterns match what JavaScript's RegExp matches: 30 patterns, 9,000 t
   }
 });
 
-Deno.test("bounds of numbers: 10,000 comparisons", async () => {
+Deno.test("bounds of numbers: 6,000 comparisons", async () => {
   const random = drawFrom(6);
   const draw = () => {
     const x = (random.next() - 0.5) * 10 ** random.int(0, 5);
     return random.chance(0.5) ? Math.round(x) : Number(x.toFixed(random.int(0, 4)));
   };
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 120; i++) {
     const [low, high] = [draw(), draw()].sort((a, b) => a - b), integer = random.chance(0.3);
     const schema = {
       type: integer ? "integer" : "number",
@@ -202,8 +205,7 @@ Deno.test("bounds of numbers: 10,000 comparisons", async () => {
       const text = JSON.stringify(value);
       if (integer && /[.e]/.test(text)) continue;
       const expected = validator.validate(JSON.parse(text)).valid;
-      const found = source !== undefined &&
-        accepts(source.start(), [...new TextEncoder().encode(text)], eosId);
+      const found = source !== undefined && isWhole(source.start(), text, eosId);
       assert.equal(found, expected, `${text} by ${JSON.stringify(schema)}`);
     }
   }

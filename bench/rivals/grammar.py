@@ -8,9 +8,15 @@ cases = json.load(open(sys.argv[1]))
 results = []
 
 
-def tokenizer_of(case):
-    from transformers import PreTrainedTokenizerFast
-    return PreTrainedTokenizerFast(tokenizer_file=case["tokenizer"])
+def vocabulary_of(case):
+    """The names of a byte-level tokenizer's tokens, by id."""
+    tokenizer = json.load(open(case["tokenizer"]))
+    names = [""] * case["size"]
+    for name, token in tokenizer["model"]["vocab"].items():
+        names[token] = name
+    for token in tokenizer["added_tokens"]:
+        names[token["id"]] = token["content"]
+    return names
 
 
 def follow(start, mask, accept, ids):
@@ -57,15 +63,15 @@ def llguidance(case):
 
 
 for case in cases:
-    tokenizer = tokenizer_of(case)
     try:
         import xgrammar as xgr
-        case["_xgr"] = xgr.TokenizerInfo.from_huggingface(tokenizer, vocab_size=case["size"], stop_token_ids=[case["eos"]])
+        kind = xgr.VocabType.BYTE_LEVEL
+        case["_xgr"] = xgr.TokenizerInfo(vocabulary_of(case), kind, vocab_size=case["size"], stop_token_ids=[case["eos"]])
     except Exception as error:
         print("xgrammar", error, file=sys.stderr)
     try:
-        import llguidance.hf
-        case["_llg"] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=case["size"], eos_token=case["eos"])
+        import llguidance
+        case["_llg"] = llguidance.LLTokenizer(case["tokenizer"], n_vocab=case["size"], eos_token=case["eos"])
     except Exception as error:
         print("llguidance", error, file=sys.stderr)
     run("xgrammar", case, xgrammar)

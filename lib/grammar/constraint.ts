@@ -47,6 +47,7 @@ function follow(vocabulary: Vocabulary, masks: MaskMaker, maxNewTokens: number):
       return ended || machine.states[state].ended;
     },
     mask() {
+      if (ended) return masks.nothing;
       const { words, furthest } = masks.full(state);
       if (furthest < left) return words;
       if (masks.exactly(state) < left) return words;
@@ -55,7 +56,7 @@ function follow(vocabulary: Vocabulary, masks: MaskMaker, maxNewTokens: number):
     },
     accept(token) {
       left--;
-      if (vocabulary.eosIds.includes(token) && machine.states[state].accepts) {
+      if (!ended && vocabulary.eosIds.includes(token) && machine.states[state].accepts) {
         ended = true;
         return;
       }
@@ -73,6 +74,8 @@ function follow(vocabulary: Vocabulary, masks: MaskMaker, maxNewTokens: number):
 
 interface MaskMaker {
   readonly machine: Machine;
+  /** No token. */
+  readonly nothing: Uint32Array;
   /** All tokens that may come. */
   full(state: number): Mask;
   /** Most tokens that are missing to an end after any token that may come. */
@@ -119,6 +122,7 @@ function maskMaker(vocabulary: Vocabulary, machine: Machine): MaskMaker {
   };
   return {
     machine,
+    nothing: new Uint32Array(length),
     full,
     plan,
     need,
