@@ -1,5 +1,5 @@
 // Attention as ONNX files have it: texts of a batch filled up to one length, keys and values of what was read before as inputs
-// and outputs. Standard operators only, which every runtime has; onnxruntime fuses them. These two ops exist for files alone.
+// and outputs. Standard operators only, which every runtime has; onnxruntime fuses them. These ops exist for files alone.
 import { apply, type OpDefinition, type Value } from "../engine/graph.ts";
 import { expectDim, expectType } from "../engine/shape.ts";
 import type { OnnxContext } from "../engine/onnx/context.ts";

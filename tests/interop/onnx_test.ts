@@ -47,9 +47,10 @@ for (const [name, texts] of Object.entries(prompts)) {
         const expected = await generate(own, ids, { maxNewTokens: 64, eosTokenIds: [] });
         const js = await openTransformersJs(folder, { dtype, encoderDecoder: !!model.config.encoderDecoder });
         assert.deepEqual(await js.greedy(texts, 64), expected, `${type}, together`);
-        for (const [i, text] of texts.entries()) {
-          assert.deepEqual((await js.greedy([text], 64))[0], expected[i], `${type}, alone`);
-          assert.equal(await js.text(text, 64), await generate(own, text, { maxNewTokens: 64 }), type);
+        assert.deepEqual((await js.greedy([texts[1]], 64))[0], expected[1], `${type}, alone`);
+        if (type === "f32") {
+          const [text] = texts;
+          assert.equal(await js.text(text, 64), await generate(own, text, { maxNewTokens: 64 }), "pipeline");
         }
         await js.close();
       }
