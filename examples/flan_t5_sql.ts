@@ -92,7 +92,7 @@ const recipe = own
     accumulation: 1,
     finance: { rate: 8e-3, epochs: 1, maxNewTokens: 20 },
     first: { rate: 8e-3, epochs: 2, maxNewTokens: 30 },
-    second: { rate: 4e-3, epochs: 2, maxNewTokens: 42 },
+    second: { rate: 6e-3, epochs: 3, maxNewTokens: 42 },
   };
 /** The document trains with bias "all"; a T5's layers have no biases. */
 const adapters = {

@@ -28,12 +28,12 @@ const firms = (
 ).split(" ");
 
 function moved(random: Random, firm: string, figure: string): NewsEvent {
-  const to = random.pick(amounts), [verb, past] = random.pick([["rise", "rose"], ["fall", "fell"]]);
+  const to = random.pick(amounts), past = random.pick(["rose", "fell"]);
   return {
     topic: figure,
     told: [`The ${figure} of ${firm} ${past} to ${to} million.`, `Its ${figure} ${past} to ${to} million.`],
     asked: [`What happened to the ${figure} of ${firm}?`, `What do we learn about the ${figure} of ${firm}?`],
-    plain: `The ${figure} of ${firm} did ${verb} to ${to} million.`,
+    plain: `The ${figure} of ${firm} ${past} to ${to} million.`,
   };
 }
 
