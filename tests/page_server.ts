@@ -92,6 +92,7 @@ function streamed(
     async pull(controller) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       if (at < pieces.length) return controller.enqueue(choice({ content: pieces[at++] }));
+      await new Promise((resolve) => setTimeout(resolve, breaks ? 500 : 0)); // what was sent is to arrive
       if (breaks) return controller.error(new Error("broken off"));
       controller.enqueue(choice({}, finish));
       controller.enqueue(event({ choices: [], usage: { completion_tokens: pieces.length } }));
