@@ -8,7 +8,7 @@ import { generate } from "../lib/generate/generate.ts";
 import { openStreams } from "../lib/generate/streams.ts";
 import type { StreamOptions } from "../lib/generate/streams_settings.ts";
 import type { StreamToken } from "../lib/generate/streams_stream.ts";
-import { useAdapter } from "../lib/lora.ts";
+import { attachLoRA, useAdapter } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
 import { loadAdapter } from "../lib/peft.ts";
 import { logits } from "../lib/train/inspect.ts";
@@ -160,6 +160,36 @@ Deno.test("each request chooses its adapter", async () => {
   assert.deepEqual(await Promise.all(asked), [alone, tuned, tuned, alone]);
   await refused("it", () => streams.submit(prompt, { adapter: "none" }), /no adapter "none"/);
   await streams.close();
+});
+
+Deno.test("adapters of other ranks, scales and modules answer as alone, over one copy of the weights", async () => {
+  const device = await openDevice({ backend: "cpu", threads: 1 });
+  const base = await loadModel(join(referenceFolder("llama_tied"), "model"), { device });
+  const kinds = [
+    { name: "a", r: 2, alpha: 6, targetModules: ["q_proj"] },
+    { name: "b", r: 5, alpha: 5, targetModules: ["v_proj", "down_proj"], useRslora: true },
+  ];
+  const model = kinds.reduce(
+    (model, options, i) => attachLoRA(model, { ...options, quiet: true, seed: i }),
+    base,
+  );
+  for (const { parameters } of model.adapters.values()) {
+    let k = 0;
+    for (const tensor of parameters.values()) {
+      device.update(tensor, (tensor.storage as Float32Array).map(() => 0.3 * Math.sin(++k)));
+    }
+  }
+  const prompt = [1, 15, 72, 91], options = { maxNewTokens: 12, eosTokenIds: [] };
+  const names = [null, "a", "b"], expected = [];
+  for (const name of names) {
+    expected.push(await generate(useAdapter(model, name ?? undefined), prompt, options));
+  }
+  assert.equal(new Set(expected.map(String)).size, 3);
+  const before = device.memory().live, streams = openStreams(model, { maxStreams: 3, maxLength: 64 });
+  const asked = names.map((adapter) => ids(streams.submit(prompt, { ...options, adapter })));
+  assert.deepEqual(await Promise.all(asked), expected);
+  await streams.close();
+  assert.equal(device.memory().live, before);
 });
 
 Deno.test("T5 answers several questions side by side", async () => {

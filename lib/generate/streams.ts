@@ -6,6 +6,7 @@ import { useAdapter } from "../lora.ts";
 import { freeMemory } from "../models/memory.ts";
 import type { Model } from "../models/model.ts";
 import { formatBytes } from "../report/format.ts";
+import { adapterForms } from "./streams_adapters.ts";
 import { estimateGenerationMemory } from "./memory.ts";
 import { type Lane, openLane } from "./streams_lane.ts";
 import { settledStream, type StreamOptions } from "./streams_settings.ts";
@@ -65,11 +66,13 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
   const { maxStreams = 8, maxLength = Math.min(model.config.maxPositionEmbeddings, 2048) } = options;
   checkOptions(model, maxStreams, maxLength);
   const lanes = new Map<string | null, Promise<Lane>>();
+  // A GPU's programs take the weights as inputs: there is nothing to share.
+  const forms = model.device.backend === "cpu" ? adapterForms(model) : undefined;
   const waiting: { stream: Stream; adapter: string | null }[] = [];
   let running = 0, closed = false, work: Promise<void> | undefined;
 
   const laneOf = (adapter: string | null): Promise<Lane> => {
-    const own = useAdapter(model, adapter ?? undefined);
+    const own = forms?.of(adapter) ?? useAdapter(model, adapter ?? undefined);
     const lane = lanes.get(adapter) ??
       (model.config.encoderDecoder ? openT5Lane(own) : openLane(own, { maxStreams, maxLength }));
     lanes.set(adapter, lane);
@@ -126,6 +129,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
       await work;
       for (const lane of await openLanes()) lane.free();
       lanes.clear();
+      forms?.free();
       for (const { stream } of waiting) stream.end();
     },
   };
