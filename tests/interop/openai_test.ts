@@ -39,11 +39,20 @@ Deno.test("the openai client chats, streams, stops, and gets its errors as class
 
   const scored = await client.chat.completions.create({ ...asked, logprobs: true, top_logprobs: 2, n: 2 });
   assert.equal(scored.choices[1].logprobs!.content!.length, 20);
-  const plain = await client.completions.create({ model: "tiny", prompt, max_tokens: 20, temperature: 0, stop: ["zzz"] });
+  const plain = await client.completions.create({
+    model: "tiny",
+    prompt,
+    max_tokens: 20,
+    temperature: 0,
+    stop: ["zzz"],
+  });
   assert.equal(plain.choices[0].text, expected);
 
   const json_schema = { name: "risk", strict: true, schema: { enum: ["High", "Low"] } };
-  const held = await client.chat.completions.create({ ...asked, response_format: { type: "json_schema", json_schema } });
+  const held = await client.chat.completions.create({
+    ...asked,
+    response_format: { type: "json_schema", json_schema },
+  });
   assert.ok(["High", "Low"].includes(JSON.parse(held.choices[0].message.content!)));
 
   const left = await client.chat.completions.create({ ...asked, stream: true, max_completion_tokens: 90 });
