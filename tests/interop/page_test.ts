@@ -454,6 +454,10 @@ test("one model alone: nothing to choose; thoughts stand apart; edit takes a que
   answer: () => plain("<think>The firm is in debt.</think>\n\nHigh risk."),
 }, async ({ page, server, ask, answered, picture }) => {
   assert.equal(await page.title(), "Risk notes");
+  assert.match(
+    await page.locator("#notice").innerText(),
+    /Nothing here is financial advice\. For a demonstration\./,
+  );
   assert.equal(await page.locator("#beside").isVisible(), false);
   assert.equal(await page.locator(".kind").count(), 0);
   await ask("Risk?");

@@ -133,7 +133,7 @@ function begin(config) {
   useDefaults(config.defaults);
   const title = typeof config.title === "string" ? config.title : "fintune";
   byId("title").textContent = document.title = title;
-  byId("notice").textContent = typeof config.notice === "string" ? config.notice : NOTICE;
+  byId("notice").textContent = typeof config.notice === "string" ? `${NOTICE} ${config.notice}` : NOTICE;
   const examples = Array.isArray(config.examples)
     ? config.examples.filter((one) => typeof one === "string")
     : [];

@@ -22,7 +22,7 @@ export interface PageConfig {
   models: readonly { readonly id: string; readonly base?: string; readonly adapter?: string }[];
   /** Questions to begin with, such as those of the recipe. */
   examples?: readonly string[];
-  /** Stands under every chat; default: that answers may be wrong and are no financial advice. */
+  /** Stands under every chat, after the words that answers can be wrong and are no financial advice. */
   notice?: string;
   /** The heading; default: "fintune". */
   title?: string;
