@@ -273,7 +273,7 @@ Deno.test("a prefix stands before the JSON, and the space that decoding strips i
   });
   for (let i = 0; i < 50; i++) {
     const text = stripping.decode(randomAnswer(source.start(60), vocabSize, 60, random));
-    assert.match(text, /^<think>[^<]{0,9}<\/think>\n\s*1$/);
+    assert.match(text, /^<think>[^<]{0,9}<\/think>\n\s*1$/u);
   }
   const choice = await choiceConstraint(stripping, ["a", " b"]);
   const found = new Set(
@@ -296,10 +296,10 @@ Deno.test("a vocabulary without braces writes no objects, one without a characte
     () => jsonSchemaConstraint(without("{"), { type: "object" }),
     /has no token for \{, which JSON needs/,
   );
-  const source = await jsonSchemaConstraint(without("b"), { enum: ["abc"] }), random = drawFrom(10);
-  assert.equal(JSON.parse(toy.decode(randomAnswer(source.start(), vocabSize, 60, random))), "abc");
+  const source = await jsonSchemaConstraint(without("z"), { enum: ["az"] }), random = drawFrom(10);
+  assert.equal(JSON.parse(toy.decode(randomAnswer(source.start(), vocabSize, 60, random))), "az");
   await assert.rejects(
-    () => choiceConstraint(without("b"), ["b"]),
+    () => choiceConstraint(without("z"), ["z"]),
     /no text that is allowed and that the tokenizer can write/,
   );
   const none = { ...toy, tokenBytes: undefined };

@@ -313,7 +313,7 @@ const encoder = new TextEncoder();
 
 /** A text's UTF-8 as U+0000 to U+00FF. */
 function toBytes(text: string): string {
-  return /^[\x00-\x7f]*$/.test(text)
+  return /^\p{ASCII}*$/u.test(text)
     ? text
     : Array.from(encoder.encode(text), (byte) => String.fromCharCode(byte)).join("");
 }

@@ -4,7 +4,7 @@
 import { UserError } from "../errors.ts";
 import { isObject } from "../text/files.ts";
 import { ANY } from "./charset.ts";
-import type { Characters, CharState } from "./characters.ts";
+import type { Characters } from "./characters.ts";
 import { FORMATS } from "./formats.ts";
 import { type Bounds, numberTerm } from "./numbers.ts";
 import { patternTerm } from "./pattern.ts";

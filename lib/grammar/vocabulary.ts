@@ -37,7 +37,7 @@ export interface Vocabulary {
 }
 
 /** Characters that stand in JSON strings as they are. */
-export const FREE: Set = charSet([[0x20, 0x21], [0x23, 0x5b], [0x5d, 0xd7ff], [0xe000, 0x10ffff]]);
+export const FREE: CharSet = charSet([[0x20, 0x21], [0x23, 0x5b], [0x5d, 0xd7ff], [0xe000, 0x10ffff]]);
 
 const known = new WeakMap<Tokenizer, Vocabulary>();
 
@@ -103,14 +103,14 @@ function tokenNames(tokenizer: Tokenizer): (string | undefined)[] {
 const HIGH_BYTES = [[0x80, 0xbf], [0xc2, 0xf4]].flatMap(([from, to]) =>
   Array.from({ length: to - from + 1 }, (_, i) => String.fromCharCode(from + i))
 );
-const NOT_FREE = /[\x00-\x1f"\\]/;
+const NOT_FREE = /[^ !#-[\]-\u{10ffff}]/u;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const bytesOf = (name: string) => Uint8Array.from(name, (byte) => byte.charCodeAt(0));
 
 /** What the bytes say as UTF-8; undefined where they are no whole characters. */
 function textOf(name: string): string | undefined {
-  if (/^[\x00-\x7f]*$/.test(name)) return name;
+  if (/^\p{ASCII}*$/u.test(name)) return name;
   try {
     return decoder.decode(bytesOf(name));
   } catch {
