@@ -1,6 +1,8 @@
-// The chat in the terminal as a process that is spoken to through a pipe; what it answers is what generate answers.
+// The chat in the terminal as a process that is spoken to through a pipe, and the served page as one that is asked: what they
+// answer is what generate answers.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
+import { financeQA } from "../lib/data/prompt.ts";
 import { generate } from "../lib/generate/generate.ts";
 import { useAdapter } from "../lib/lora.ts";
 import type { Model } from "../lib/models/model.ts";
@@ -10,9 +12,11 @@ import { inFolder } from "./runs.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 
-function chat(args: string[]): Deno.ChildProcess {
+const chat = (args: string[]) => example(["-P=train", "examples/chat.ts", ...args]);
+
+function example(args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "-P=train", "examples/chat.ts", ...args],
+    args: ["run", "--no-prompt", ...args],
     cwd: root,
     env: { FINTUNE_BACKEND: "cpu", NO_COLOR: "1" },
     stdin: "piped",
@@ -184,6 +188,51 @@ Deno.test({
       assert.ok(signal === "SIGINT" || code === 130, `${signal} ${code}`);
       await reader.cancel();
       await writer.close().catch(() => {});
+      await wrong;
+    }),
+});
+
+Deno.test({
+  name: "serve.ts: the page and an answer under the permissions that it names; Ctrl-C ends it",
+  ignore: Deno.build.os === "windows",
+  fn: () =>
+    inFolder(async (folder) => {
+      const tuned = await tunedAtRandom(), adapter = join(folder, "recipe", "adapter");
+      await saveAdapter(tuned, adapter);
+      const server = example(["-P=serve", "examples/serve.ts", "--port", "0", "--adapter", adapter]);
+      const wrong = new Response(server.stderr).text();
+      await server.stdin.close();
+      const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      const { value = "" } = await reader.read();
+      const [url] = /http:\S+/.exec(value) ?? [];
+      if (!url) assert.fail(value + await wrong);
+      const { models, examples } = await (await fetch(`${url}/config.json`)).json();
+      assert.deepEqual(models, [{ id: "small-llama" }, {
+        id: "small-llama-tuned",
+        base: "small-llama",
+        adapter: "recipe",
+      }]);
+      assert.equal(examples.length, 6);
+      assert.match(await (await fetch(url)).text(), /<title>fintune<\/title>/);
+      const response = await fetch(`${url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "small-llama-tuned",
+          temperature: 0,
+          max_tokens: 12,
+          messages: [{ role: "user", content: "What is a bond?" }],
+        }),
+      });
+      const { choices } = await response.json();
+      const prompt = financeQA.question({ instruction: "What is a bond?" });
+      assert.equal(
+        choices[0].message.content,
+        await generate(tuned, prompt, { temperature: 0, maxNewTokens: 12 }),
+      );
+      server.kill("SIGINT");
+      assert.equal((await server.status).code, 0);
+      await reader.cancel();
       await wrong;
     }),
 });
