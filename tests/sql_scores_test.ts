@@ -244,7 +244,7 @@ Deno.test("anything at all is scored, never a crash", async () => {
   const expected = answers.map(() => "SELECT name FROM fund");
   const rows = await sqlRows(answers, expected, answers.map(() => FUND), { databases: 1 });
   for (const { runs, reason } of rows) {
-    assert.ok(runs || /^(failed|refused|cut): ./.test(reason ?? ""), reason);
+    assert.ok(runs || /^(failed|refused|cut): ./.test(reason ?? ""), reason ?? "");
   }
   for (const answer of answers) {
     assert.ok((await normalizeSQL(answer)).length <= 20 * answer.length + 1000);

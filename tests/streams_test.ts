@@ -64,7 +64,7 @@ Deno.test("greedy and drawn answers are those of generate, whoever joins and lea
     { maxNewTokens: 24, repetitionPenalty: 1.3, noRepeatNgramSize: 3 },
   ];
   const cases = prompts.flatMap((prompt) => settings.map((options) => ({ prompt, options })));
-  const expected = [];
+  const expected: number[][] = [];
   for (const { prompt, options } of cases) expected.push(await generate(model, prompt, options));
   const streams = openStreams(model, { maxStreams: 3, maxLength: 128 });
   await Promise.all(cases.map(async ({ prompt, options }, i) => {

@@ -126,7 +126,7 @@ for (const [name, questions] of Object.entries(talks)) {
     const prompts = questions.map((content) =>
       isT5 ? content : tokenizer.applyChatTemplate([{ role: "user", content }], { addGenerationPrompt: true })
     );
-    const answers = await generate(model, prompts, { maxNewTokens: 64, doSample: false, quiet: true });
+    const answers = await generate(model, prompts, { maxNewTokens: 64, doSample: false });
     const bos = tokenizer.addsBos ? tokenizer.decode([tokenizer.bosId!], { skipSpecialTokens: false }) : "\0";
     const open: Record<string, LlamaCpp> = {};
     for (const type of ["f32", "f16", "q8_0", "q4_0", "q4_k_m"] as const) {

@@ -8,7 +8,7 @@ const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(rando
 
 /** Values that are no number, text, list or object that a field takes. */
 const odd = (random: Random): unknown =>
-  pick(random, [{}, [[]], [{}], { a: 1 }, [null], { toString: 1 }, [{ role: 1 }], [["a"]], {
+  pick<unknown>(random, [{}, [[]], [{}], { a: 1 }, [null], { toString: 1 }, [{ role: 1 }], [["a"]], {
     type: "constructor",
   }]);
 
