@@ -135,6 +135,17 @@ Deno.test("what exportONNX refuses", async () => {
   await refused("no folder", () => exportONNX(model, ""), /needs a folder as text/);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
 
+  const [[first]] = [...model.weights].filter(([name]) => name.endsWith("q_proj.weight"));
+  const large = {
+    kind: "dense",
+    tensor: device.upload(new Float32Array(4096).fill(7e4), [64, 64], "f32"),
+  } as const;
+  const wide = { ...model, weights: new Map(model.weights).set(first, large) };
+  await refused(
+    "numbers beyond f16",
+    () => exportONNX(wide, folder, { type: "f16" }),
+    /70000, beyond what f16/,
+  );
   await exportONNX(model, folder);
   await refused("a file that is there", () => exportONNX(model, folder), /model\.onnx exists already/);
   await refused(
@@ -157,7 +168,9 @@ Deno.test("where writing fails, nothing stays behind and nothing is lost", async
   });
   await assert.rejects(exportONNX(broken, folder), /bytes/);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(parent)), []);
+  await Deno.mkdir(join(parent, ".model.0a1b2c3d.tmp")); // as a killed process leaves it
   await exportONNX(model, folder);
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(parent), ({ name }) => name), ["model"]);
   const before = await Deno.readFile(join(folder, "onnx", "model.onnx"));
   await assert.rejects(exportONNX(broken, folder, { overwrite: true }), /bytes/);
   assert.deepEqual(await Deno.readFile(join(folder, "onnx", "model.onnx")), before);

@@ -1,7 +1,7 @@
 // The folder of an exported model: it appears whole, and what is added to one that is there appears together.
-import { dirname, join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { UserError } from "../errors.ts";
-import { writeFileAtomic, writeFolder } from "../formats/atomic.ts";
+import { removeLeftovers, writeFileAtomic, writeFolder } from "../formats/atomic.ts";
 import { exists } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
 import { type JsonObject, readOptionalJson } from "../text/files.ts";
@@ -22,6 +22,7 @@ export async function writeModelFolder(folder: string, content: Content): Promis
     });
   if (!await exists(folder)) {
     await makeFolder(dirname(folder));
+    await removeLeftovers(dirname(folder), (name) => name === basename(folder)); // of a process that was killed
     return await writeFolder(folder, async (temporary) => {
       await Deno.mkdir(join(temporary, "onnx"));
       await fill(temporary, content);
@@ -29,6 +30,7 @@ export async function writeModelFolder(folder: string, content: Content): Promis
   }
   await refuseExisting(folder, content);
   await makeFolder(join(folder, "onnx"));
+  await removeLeftovers(folder, (name) => name === "onnx");
   await fill(folder, content);
 }
 

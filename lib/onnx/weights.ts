@@ -1,5 +1,6 @@
 // The constants of a file: a model's weights in the type that the file has them in, each read when its turn to be written comes.
 import type { Type } from "../engine/graph.ts";
+import { UserError } from "../errors.ts";
 import { toFloat16 } from "../formats/floats.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model, Weight } from "../models/model.ts";
@@ -58,7 +59,7 @@ export function openWeights({ weights, config, device }: Model, form: FileForm):
     const dtype = type === "f16" && shape.length === 2 ? "f16" : "f32";
     const data = async () => {
       const numbers = await values(name);
-      return dtype === "f16" ? toFloat16(numbers) : bytesOf(numbers);
+      return dtype === "f16" ? halves(name, numbers) : bytesOf(numbers);
     };
     return { name, dtype, shape, data };
   };
@@ -78,6 +79,12 @@ export function openWeights({ weights, config, device }: Model, form: FileForm):
     },
     initializers: (read) => [...[...weights.keys()].filter((name) => read.has(name)).map(dense), ...others],
   };
+}
+
+function halves(name: string, numbers: Float32Array): Uint8Array {
+  const beyond = numbers.find((value) => !(Math.abs(value) < 65520));
+  if (beyond === undefined) return toFloat16(numbers);
+  throw new UserError(`${name} holds ${beyond}, beyond what f16 can (65504): export as "f32" or "q4".`);
 }
 
 /** Codes, then scales: computed together, when the codes are asked for. */
