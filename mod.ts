@@ -103,7 +103,7 @@ export type { Endpoint } from "./lib/distill/endpoint.ts";
 export { judge, type Judged, type Judgement, type JudgeOptions } from "./lib/distill/judge.ts";
 export { fillTemplates, type TemplateOptions } from "./lib/distill/templates.ts";
 export { downloadModel, type HubOptions } from "./lib/hub/model.ts";
-export { pushToHub, type PushOptions, type PushReport } from "./lib/publish/push_to_hub.ts";
+export { type PushOptions, type PushReport, pushToHub } from "./lib/publish/push_to_hub.ts";
 export type { PlannedFile, PlannedRepo, PushPlan } from "./lib/publish/plan.ts";
 export type { SourceOptions } from "./lib/publish/source.ts";
 export type { LeftOut } from "./lib/publish/files.ts";
@@ -233,8 +233,8 @@ export type { StreamOptions } from "./lib/generate/streams_settings.ts";
 export type { StreamToken } from "./lib/generate/streams_stream.ts";
 export {
   choiceConstraint,
-  jsonSchemaConstraint,
   type JSONConstraintOptions,
+  jsonSchemaConstraint,
   regexConstraint,
 } from "./lib/grammar/grammar.ts";
 export { serve, type ServeOptions, type Server } from "./lib/serve/serve.ts";
