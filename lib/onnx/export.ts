@@ -35,10 +35,10 @@ const SUFFIX: Record<ExportType, string> = { f32: "", f16: "_fp16", q4: "_q4" };
 const LIMIT = 2_000_000_000;
 
 /**
- * Writes a model for onnxruntime, in the layout that Transformers.js and optimum load: onnx/model.onnx (T5: encoder_model.onnx
- * and decoder_model_merged.onnx) with the KV cache as inputs and outputs, config.json, generation_config.json and the
- * tokenizer's files. Several types may lie in one folder: call it once for each. A file that is already there is an error, and
- * the files of one call appear together or not at all.
+ * Writes a model for onnxruntime, as Transformers.js loads it, with the names that optimum gave: onnx/model.onnx (T5:
+ * encoder_model.onnx and decoder_model_merged.onnx) with the KV cache as inputs and outputs, config.json,
+ * generation_config.json and the tokenizer's files. Several types may lie in one folder: call it once for each. A file that is
+ * already there is an error, and the files of one call appear together or not at all.
  *
  * The weights are read and written one at a time; NF4 ones are written as the numbers that they stand for. Above 2 GB they go
  * into files beside the model (model.onnx_data), which config.json's `transformers.js_config` names. Rotary positions reach to
