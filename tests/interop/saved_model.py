@@ -21,7 +21,7 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer  # noqa: E402
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the models are small
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
