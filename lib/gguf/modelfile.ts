@@ -65,12 +65,13 @@ function quoted(text: string): string {
 function goTemplate({ user, beforeLater, assistant, open, system }: Turns): string {
   const text = (value: string) => value.replaceAll("{{", '{{ "{{" }}');
   const content = "{{ .Content }}", isLast = "eq (len (slice $.Messages $i)) 1";
-  const inner = system?.inQuestion
-    ? `{{ if and $.System (le $i 1) }}${text(system.before)}{{ $.System }}${
+  const holdsSystem = system?.place === "last" ? isLast : "le $i 1"; // the first question, behind a system message or not
+  const inner = system && system.place !== "own"
+    ? `{{ if and $.System (${holdsSystem}) }}${text(system.before)}{{ $.System }}${
       text(system.after)
     }{{ end }}${content}`
     : content;
-  const own = system && !system.inQuestion
+  const own = system?.place === "own"
     ? `{{ if eq .Role "system" }}${text(system.before)}${content}${text(system.after)}{{ else if`
     : "{{ if";
   const later = beforeLater === "" ? "" : `{{ if gt $i 1 }}${text(beforeLater)}{{ end }}`;

@@ -18,8 +18,8 @@ export interface Turns {
   readonly open: string;
   /** Around a system message; undefined where the template has none. */
   readonly system?: Around & {
-    /** Whether it stands inside the first question, before what is asked. */
-    readonly inQuestion: boolean;
+    /** By itself before all, or inside the first or the last question, before what is asked. */
+    readonly place: "own" | "first" | "last";
   };
   /** What the template itself says as the system where nobody does. */
   readonly defaultSystem?: string;
@@ -55,20 +55,19 @@ export function findTurns(tokenizer: Tokenizer): Turns | undefined {
   const bos = bosText(tokenizer), beforeLater = !head.endsWith(later) && later.startsWith(bos) ? bos : "";
   const userBefore = later.slice(beforeLater.length);
   if (!head.endsWith(userBefore)) return undefined;
-  const system = findSystem(render, userBefore), first = head.slice(0, head.length - userBefore.length);
-  const turns = {
+  const first = head.slice(0, head.length - userBefore.length), found = findSystem(render, userBefore);
+  const defaultSystem = first === "" ? undefined : inside(first, found);
+  if (first !== "" && defaultSystem === undefined) return undefined;
+  const plain = {
     user: { before: userBefore, after: userAfter },
     beforeLater,
     assistant: { before: answerBefore, after: answerAfter },
     open,
-    system,
-    ...(first === "" ? {} : { defaultSystem: inside(first, system) }),
+    ...(defaultSystem === undefined ? {} : { defaultSystem }),
   };
-  return first !== "" && turns.defaultSystem === undefined
-    ? undefined
-    : agrees(turns, render)
-    ? turns
-    : undefined;
+  const places = found?.place === "first" ? ["first", "last"] as const : [found?.place];
+  return places.map((place) => ({ ...plain, ...found && place && { system: { ...found, place } } }))
+    .find((turns) => agrees(turns, render));
 }
 
 /** The texts before, between and behind the marks; fewer where one is missing. */
@@ -89,18 +88,18 @@ const behind = (text: string | undefined, beginning: string | undefined): string
   beginning !== undefined && text?.startsWith(beginning) ? text.slice(beginning.length) : undefined;
 
 function findSystem(render: Render, userBefore: string): Turns["system"] {
-  const [before, between] = cut(render([say("system", SYSTEM), ...conversation], true), SYSTEM, USER);
+  const [before, between] = cut(render([say("system", SYSTEM), say("user", USER)], true), SYSTEM, USER);
   if (between === undefined) return undefined;
   if (between.endsWith(userBefore) && !(before.startsWith(userBefore) && userBefore !== "")) {
-    return { before, after: between.slice(0, between.length - userBefore.length), inQuestion: false };
+    return { before, after: between.slice(0, between.length - userBefore.length), place: "own" };
   }
   const inner = behind(before, userBefore);
-  return inner === undefined ? undefined : { before: inner, after: between, inQuestion: true };
+  return inner === undefined ? undefined : { before: inner, after: between, place: "first" };
 }
 
 /** What a text says between the system's surroundings. */
 function inside(text: string, system: Turns["system"]): string | undefined {
-  if (!system || system.inQuestion || !text.startsWith(system.before) || !text.endsWith(system.after)) {
+  if (system?.place !== "own" || !text.startsWith(system.before) || !text.endsWith(system.after)) {
     return undefined;
   }
   return text.slice(system.before.length, text.length - system.after.length);
@@ -126,13 +125,12 @@ export function renderTurns(turns: Turns, messages: readonly Message[]): string 
   const wrapped = (around: Around, content: string) => `${around.before}${content}${around.after}`;
   const said = messages.filter(({ role }) => role !== "system");
   const texts = said.map(({ role, content }, i) => {
-    const inner = i === 0 && own !== undefined && system?.inQuestion
-      ? wrapped(system, own) + content
-      : content;
+    const holdsSystem = own !== undefined && i === (system?.place === "last" ? said.length - 1 : 0);
+    const inner = holdsSystem && system && system.place !== "own" ? wrapped(system, own) + content : content;
     const before = role === "user" && i > 0 ? turns.beforeLater : "";
     return before + wrapped(role === "assistant" ? turns.assistant : turns.user, inner);
   });
-  const front = own !== undefined && system && !system.inQuestion ? wrapped(system, own) : "";
+  const front = own !== undefined && system?.place === "own" ? wrapped(system, own) : "";
   return `${front}${texts.join("")}${turns.open}`;
 }
 

@@ -8,7 +8,7 @@ import { chatStyles, tokenizerWith } from "../chat_styles.ts";
 
 const talk = [
   { role: "user", content: "What is a {{ bond }}?" },
-  { role: "assistant", content: "A loan.\n" },
+  { role: "assistant", content: "A loan, or\ntwo." },
   { role: "user", content: "To whom?" },
 ];
 const system = { role: "system", content: 'Be "brief".' };
