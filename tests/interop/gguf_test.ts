@@ -147,7 +147,8 @@ for (const [name, questions] of Object.entries(talks)) {
     }
     if (!isT5) {
       const said = prompts.map((prompt, i) => prompt + answers[i]);
-      const rows = [...said, ...generalText.slice(0, 6)].map((text) => tokenizer.encode(text).slice(0, 512));
+      const more = name.startsWith("qwen2") ? [] : generalText.slice(0, 6); // which learnt Chinese
+      const rows = [...said, ...more].map((text) => tokenizer.encode(text).slice(0, 512));
       const plain = perplexityOf(open.f32, rows);
       const ratios = ["f16", "q8_0", "q4_0", "q4_k_m"].map((type) => perplexityOf(open[type], rows) / plain);
       console.log(
