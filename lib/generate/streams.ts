@@ -1,5 +1,6 @@
 // Continuous batching: requests that are in flight at the same time are answered together, token by token; each joins and
 // leaves between two tokens, and has settings of its own.
+import { setImmediate } from "node:timers";
 import { checkModel } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { useAdapter } from "../lora.ts";
@@ -98,10 +99,12 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
     while (!closed) {
       await admit();
       if (running === 0) break;
+      const begin = performance.now();
       for (const lane of await openLanes()) {
         if (lane.size > 0) await lane.step();
       }
       await count();
+      await breathe(performance.now() - begin);
     }
   };
 
@@ -133,6 +136,15 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
       for (const { stream } of waiting) stream.end();
     },
   };
+}
+
+/**
+ * Lets the event loop turn, for whoever brings requests and fetches tokens: onnxruntime holds it for the whole of a step, and a
+ * request needs many turns. A step that took longer is followed by more of them; they take microseconds where nothing waits.
+ */
+async function breathe(milliseconds: number): Promise<void> {
+  const turns = Math.min(32, 1 + Math.floor(milliseconds / 2));
+  for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 function checkOptions(model: Model, maxStreams: number, maxLength: number): void {

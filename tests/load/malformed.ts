@@ -23,7 +23,6 @@ function wrongField(random: Random): object {
     "max_tokens",
     "max_completion_tokens",
     "top_k",
-    "frequency_penalty",
   ];
   const others = ["messages", "model", "stream", "stop", "logprobs", "seed", "presence_penalty"];
   const field = pick(random, [...numbers, ...others]);
