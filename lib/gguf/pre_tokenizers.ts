@@ -97,7 +97,7 @@ const changesNothing = (normalizer: unknown): boolean =>
 /** The parts of tokenizer.json that a name stands for; undefined for a name that is not known here. */
 export function preTokenizerJson(
   name: string,
-): { pre_tokenizer: JsonObject; ignore_merges: boolean } | undefined {
+): { normalizer: JsonObject | null; pre_tokenizer: JsonObject; ignore_merges: boolean } | undefined {
   const known = KNOWN[SAME[name] ?? name];
   if (!known || !Object.hasOwn(KNOWN, SAME[name] ?? name)) return undefined;
   const { pattern, digits, wholeWords = false } = known;
@@ -108,5 +108,7 @@ export function preTokenizerJson(
     byteLevel,
   ];
   const pre_tokenizer = parts.length === 1 ? byteLevel : { type: "Sequence", pretokenizers: parts };
-  return { pre_tokenizer, ignore_merges: wholeWords };
+  // Files do not say it, and llama.cpp does not do it: Qwen's tokenizers compose characters.
+  const normalizer = (SAME[name] ?? name) === "qwen2" ? { type: "NFC" } : null;
+  return { normalizer, pre_tokenizer, ignore_merges: wholeWords };
 }

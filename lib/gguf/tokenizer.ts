@@ -90,7 +90,7 @@ function byteLevel(vocabulary: Vocabulary): TokenizerFiles {
     json: {
       version: "1.0",
       added_tokens: addedTokens(vocabulary),
-      normalizer: null,
+      normalizer: parts.normalizer,
       pre_tokenizer: parts.pre_tokenizer,
       post_processor: around(vocabulary, addsBos, read.flag("tokenizer.ggml.add_eos_token") ?? false),
       decoder: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
