@@ -143,7 +143,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
  * request needs many turns. A step that took longer is followed by more of them; they take microseconds where nothing waits.
  */
 async function breathe(milliseconds: number): Promise<void> {
-  const turns = Math.min(32, 1 + Math.floor(milliseconds / 2));
+  const turns = Math.min(64, 1 + Math.floor(milliseconds));
   for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
