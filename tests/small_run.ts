@@ -10,6 +10,7 @@ import {
   saveModel,
   showUserErrors,
   trainEpoch,
+  useAdapter,
 } from "../mod.ts";
 
 showUserErrors();
@@ -21,6 +22,6 @@ const { loss } = await trainEpoch(model, batches, {
   quiet: true,
 });
 const answer = await generate(model, [1, 15, 72], { maxNewTokens: 4, eosTokenIds: [] });
-if (what === "model") await saveModel(model, out);
+if (what === "model") await saveModel(useAdapter(model, undefined), out);
 else await saveAdapter(model, out);
 console.log(JSON.stringify({ backend: model.device.backend, loss, answer }));
