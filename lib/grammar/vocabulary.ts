@@ -51,7 +51,7 @@ export function vocabularyOf(tokenizer: Tokenizer): Vocabulary {
 function readVocabulary(tokenizer: Tokenizer): Vocabulary {
   const { vocabSize: size, eosIds } = tokenizer, names = tokenNames(tokenizer);
   const singles = new Set(names.filter((name) => name !== undefined && name.length === 1));
-  const bytewise = HIGH_BYTES.every((byte) => singles.has(byte));
+  const bytewise = FOLLOWING.every((byte) => singles.has(byte));
   // Where not every byte has a token, half a character might never be finished.
   const texts = names.map((name) => name === undefined ? undefined : textOf(name));
   const usable = names.map((name, id) => bytewise || texts[id] !== undefined ? name : undefined);
@@ -71,7 +71,7 @@ function readVocabulary(tokenizer: Tokenizer): Vocabulary {
     twins,
     all,
     rest: buildTrie(ids.filter((id) => !free[id]), usable as string[], twins),
-    alphabet: intersect(bytewise ? union(written, [0x80, 0x10ffff]) : written, ANY),
+    alphabet: intersect(bytewise ? union(written, begunBy(singles)) : written, ANY),
     stripsSpace: stripsSpace(tokenizer, usable),
     bytesOf: (id) => usable[id] === undefined ? undefined : bytesOf(usable[id]!),
     free(characters) {
@@ -99,10 +99,19 @@ function tokenNames(tokenizer: Tokenizer): (string | undefined)[] {
   });
 }
 
-/** Every byte of characters beyond ASCII. */
-const HIGH_BYTES = [[0x80, 0xbf], [0xc2, 0xf4]].flatMap(([from, to]) =>
-  Array.from({ length: to - from + 1 }, (_, i) => String.fromCharCode(from + i))
-);
+/** Bytes that go on with a character beyond ASCII: where each has a token, whatever has begun can be finished. */
+const FOLLOWING = Array.from({ length: 64 }, (_, i) => String.fromCharCode(0x80 + i));
+
+/** The characters whose first byte is one of these. */
+function begunBy(bytes: ReadonlySet<string | undefined>): CharSet {
+  const ranges = Array.from({ length: 0xf5 - 0xc2 }, (_, i): [number, number] | undefined => {
+    const byte = 0xc2 + i, bits = byte < 0xe0 ? 6 : byte < 0xf0 ? 12 : 18;
+    const from = (byte & (0x1f >> (bits / 6 - 1))) << bits;
+    const least = [0x80, 0x800, 0x10000][bits / 6 - 1]; // smaller ones have fewer bytes
+    return bytes.has(String.fromCharCode(byte)) ? [Math.max(from, least), from + 2 ** bits - 1] : undefined;
+  });
+  return charSet(ranges.filter((range) => range !== undefined));
+}
 const NOT_FREE = /[^ !#-[\]-\u{10ffff}]/u;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
