@@ -207,6 +207,35 @@ const answering = (name: SetName, prompt: Prompt) => {
   return { ...generation, prompt };
 };
 
+// %% What is shown of an evaluation
+function sideBySide({ answers, models }: EvaluationReport, count: number): void {
+  for (const { question, reference, predictions } of answers.slice(0, count)) {
+    const lines = models.map((name) => `  ${name}: ${predictions[name].slice(0, 200)}`);
+    console.log(`\n${question.slice(-400)}\n${lines.join("\n")}\n  expected: ${reference}`);
+  }
+}
+
+/** The share of right queries of each kind. */
+async function byKind({ answers, models }: EvaluationReport, rows: Dataset<Row>): Promise<void> {
+  const table = queryKinds.flatMap((kind) => {
+    const of = answers.filter(({ index }) => rows.at(index).kind === kind);
+    const mean = (model: string) =>
+      of.reduce((sum, { values }) => sum + values["SQL execution"][model], 0) / of.length;
+    return of.length === 0
+      ? []
+      : [{ kind, queries: of.length, ...Object.fromEntries(models.map((name) => [name, mean(name)])) }];
+  });
+  await show(`\nQueries that find what they should, by kind\n\n${markdownTable(table)}`);
+}
+
+/** Ends a control that learnt to answer after all. */
+function refuse({ measures }: EvaluationReport): void {
+  for (const { name, changes } of measures) {
+    if (!["exact match", "SQL exact", "SQL execution"].includes(name)) continue;
+    refuseGain(name, Math.max(...Object.values(changes).map(({ value }) => value)), 0.05);
+  }
+}
+
 // %% Financial questions: scores of the base and with the adapter
 if (sets.finance) {
   const model = await trainOn("finance", financial, attachLoRA(base, adapters.finance));
@@ -236,34 +265,6 @@ if (sets.first) {
     sideBySide(report, 3);
     if (!own) await byKind(report, rows.test);
     if (flags.control) refuse(report);
-  }
-}
-
-function sideBySide({ answers, models }: EvaluationReport, count: number): void {
-  for (const { question, reference, predictions } of answers.slice(0, count)) {
-    const lines = models.map((name) => `  ${name}: ${predictions[name].slice(0, 200)}`);
-    console.log(`\n${question.slice(-400)}\n${lines.join("\n")}\n  expected: ${reference}`);
-  }
-}
-
-/** The share of right queries of each kind. */
-async function byKind({ answers, models }: EvaluationReport, rows: Dataset<Row>): Promise<void> {
-  const table = queryKinds.flatMap((kind) => {
-    const of = answers.filter(({ index }) => rows.at(index).kind === kind);
-    const mean = (model: string) =>
-      of.reduce((sum, { values }) => sum + values["SQL execution"][model], 0) / of.length;
-    return of.length === 0
-      ? []
-      : [{ kind, queries: of.length, ...Object.fromEntries(models.map((name) => [name, mean(name)])) }];
-  });
-  await show(`\nQueries that find what they should, by kind\n${markdownTable(table)}`);
-}
-
-/** Ends a control that learnt to answer after all. */
-function refuse({ measures }: EvaluationReport): void {
-  for (const { name, changes } of measures) {
-    if (!["exact match", "SQL exact", "SQL execution"].includes(name)) continue;
-    refuseGain(name, Math.max(...Object.values(changes).map(({ value }) => value)), 0.05);
   }
 }
 
