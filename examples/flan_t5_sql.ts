@@ -138,18 +138,27 @@ const counts = (train: number, test: number, seed: number) => ({
   test: flags.test ?? test,
   seed,
 });
-const sets: Partial<Record<"finance" | "first" | "second", Rows>> = {};
-if (!own) {
-  sets.finance = embeddedRows(newsQuestions(counts(1600, 96, 1)), "output");
-  sets.first = embeddedRows(sqlQuestions(counts(1600, 100, 2), firstKinds), "answer");
+type SetName = "finance" | "first" | "second";
+type Sets = Partial<Record<SetName, Rows>>;
+
+function embeddedSets(): Sets {
   const { train, test } = sqlQuestions(counts(1600, 96, 3));
-  sets.second = embeddedRows({ train: train.map(asLlama2).map(readLlama2), test }, "answer");
-} else {
-  // Rows with an input are dropped, as in the run that the document reports.
-  if (source.finance) sets.finance = await realRows(source.finance, "output", ({ input }) => !input);
-  if (source.first) sets.first = await realRows(source.first, "answer");
-  if (source.second) sets.second = await realRows(source.second, "answer", undefined, readLlama2);
+  return {
+    finance: embeddedRows(newsQuestions(counts(1600, 96, 1)), "output"),
+    first: embeddedRows(sqlQuestions(counts(1600, 100, 2), firstKinds), "answer"),
+    second: embeddedRows({ train: train.map(asLlama2).map(readLlama2), test }, "answer"),
+  };
 }
+
+/** Rows with an input are dropped, as in the run that the document reports. */
+async function realSets({ finance, first, second }: typeof source): Promise<Sets> {
+  return {
+    finance: finance ? await realRows(finance, "output", ({ input }) => !input) : undefined,
+    first: first ? await realRows(first, "answer") : undefined,
+    second: second ? await realRows(second, "answer", undefined, readLlama2) : undefined,
+  };
+}
+const sets = own ? await realSets(source) : embeddedSets();
 
 // %% Model
 const folder = source.model ?? embeddedFolder("sql/model");
@@ -158,8 +167,6 @@ console.log(`${folder} on ${base.device.name}, because ${base.device.reason}`);
 if (!base.config.encoderDecoder) {
   throw new UserError(`${folder} is no encoder-decoder; for those, see examples/finetune.ts.`);
 }
-
-type SetName = keyof typeof sets;
 
 /** Trains a model's adapter on a set, or goes on with one that lies in a folder; keeps it in PEFT's format, draws the curve. */
 async function trainOn(name: SetName, prompt: Prompt, from: Model | string): Promise<Model> {
