@@ -12,7 +12,7 @@ export function usePart(facts: CardFacts): string {
     const commands = [`llama-cli -hf ${facts.repo}`, `ollama run hf.co/${facts.repo}`];
     return `With llama.cpp or Ollama:\n\n${fenced("sh", commands)}`;
   }
-  const parts = [`With [fintune](https://jsr.io/@fintune/fintune), in Deno:\n\n${ours(facts, asked)}`];
+  const parts = [`With fintune (jsr:@fintune/fintune), in Deno:\n\n${ours(facts, asked)}`];
   if (kind === "adapter" && base) parts.push(`With PEFT, in Python:\n\n${peft(facts, asked)}`);
   if (kind === "model") parts.push(`With Transformers, in Python:\n\n${transformers(facts, asked)}`);
   if (kind === "adapter") {

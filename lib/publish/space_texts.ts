@@ -23,7 +23,7 @@ export async function readme({ repo, base }: SpaceModel, { title }: SpaceOptions
   return `---
 ${head}---
 
-A page to talk to ${repo}, run by [fintune](https://jsr.io/@fintune/fintune). What it writes is no financial advice.
+A page to talk to ${repo}, run by fintune (jsr:@fintune/fintune). What it writes is no financial advice.
 
 Is the model private, give this space a secret HF_TOKEN (Settings, Variables and secrets): a token that may read it.
 `;
