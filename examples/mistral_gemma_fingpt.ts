@@ -45,7 +45,7 @@ import { embeddedFolder } from "./embedded.ts";
 import { sentiments } from "./fingpt/figures.ts";
 import { headlineRows } from "./fingpt/headline_rows.ts";
 import { loadSentiments, type SentimentRow, shuffleOutputs } from "./fingpt/rows.ts";
-import { choice, on, readFlags, text, whole } from "./flags.ts";
+import { choice, number, on, readFlags, text, whole } from "./flags.ts";
 import { fewTerms } from "./tiny/short_text.ts";
 import { factQuestions } from "./tiny/questions.ts";
 import { freshFolder, refuseGain, saveBoth, stepsOf, tune } from "./tune.ts";
@@ -61,6 +61,7 @@ const flags = readFlags("Sentiment with Mistral, answers with Gemma: mistral_gem
   ),
   "rows": whole("Rows to train on, at most", undefined, 2),
   "test": whole("Rows that are held out", undefined),
+  "learning-rate": number("Its peak; default: the recipe's", undefined),
   "max-steps": whole("Stop each training after so many steps", undefined),
   "control": on("Shuffle the answers among the rows: nothing must be gained"),
   "out": text("Folder for adapters, scores and charts; default: out/ and the recipe's name"),
@@ -116,6 +117,7 @@ async function tuned(
   const { batchSize, accumulation, epochs, rate } = own
     ? { batchSize: 8, accumulation: 4, epochs: 4, rate: 1e-4 }
     : { batchSize: 16, accumulation: 1, epochs: short, rate: 4e-3 };
+  const peak = flags["learning-rate"] ?? rate;
   const layout = { tokenizer: model.tokenizer, prompt, maxLength: 512, batchSize, completionOnly: true };
   const batches = packBatches(train, layout), heldOut = packBatches(test, layout);
   const total = stepsOf(batches, epochs, accumulation, maxSteps);
@@ -126,7 +128,7 @@ async function tuned(
     maxSteps,
     evalSteps: Math.max(1, Math.ceil(total / 8)),
     gradientAccumulationSteps: accumulation,
-    learningRate: cosineSchedule(rate, { warmup: Math.ceil(total / 20), total }),
+    learningRate: cosineSchedule(peak, { warmup: Math.ceil(total / 20), total }),
     seed,
   });
   await saveAdapter(model, join(to, "adapter"), { overwrite: true });

@@ -67,6 +67,7 @@ const flags = readFlags("QLoRA of a small Qwen2 on risk notes in Chinese: qwen2_
   "judge": on("The teacher also scores the reasoning of base and tuned model"),
   "rows": whole("Rows; default: the recipe's", undefined, 4),
   "test": whole("Rows that are held out; default: the recipe's", undefined),
+  "learning-rate": number("Its peak; default: the recipe's", undefined),
   "max-steps": whole("Stop after so many steps", undefined),
   "control": on("Shuffle the answers among the rows: nothing but the form must be learnt"),
   "out": text("Folder for the adapter, the charts and the teacher's answers; default: out/qwen2_risk_json"),
@@ -197,7 +198,7 @@ const settings = { model: basename(folder), ...recipe, ...lora, control: flags.c
 await new Dataset<Row>([settings]).save(join(out, "settings.json"), { overwrite: true });
 const run = await train(model, batches, {
   optimizer: adamW(model, {
-    learningRate: cosineSchedule(recipe.learningRate, {
+    learningRate: cosineSchedule(flags["learning-rate"] ?? recipe.learningRate, {
       warmup: Math.ceil(totalSteps / 10),
       total: totalSteps,
     }),

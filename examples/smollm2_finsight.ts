@@ -54,7 +54,7 @@ import {
 } from "./finsight/conversations.ts";
 import type { Fact } from "./finsight/introductions.ts";
 import { drawThreads } from "./finsight/threads.ts";
-import { on, readFlags, text, whole } from "./flags.ts";
+import { number, on, readFlags, text, whole } from "./flags.ts";
 import { embeddedFolder } from "./embedded.ts";
 import { formAlone, freshFolder, refuseGain, saveBoth, stepsOf, tune } from "./tune.ts";
 
@@ -66,6 +66,7 @@ const flags = readFlags("QLoRA of a small model on FinSight's conversations: smo
   "data": text("Conversations: files, or names on the Hub, with commas between"),
   "reddit": text("Posts to curate into one more category (winddude/reddit_finance_43_250k)"),
   "test": whole("Held-out conversations whose last answer is scored; default: the recipe's", undefined),
+  "learning-rate": number("Its peak; default: the recipe's", undefined),
   "max-steps": whole("Stop after so many steps", undefined),
   "control": on("Shuffle the answers among the questions: nothing must be gained"),
   "out": text("Folder for the adapter, the scores and the charts; default: out/ and the recipe's name"),
@@ -220,7 +221,7 @@ const points = await tune(model, batches, {
   maxSteps: flags["max-steps"],
   evalSteps,
   gradientAccumulationSteps: accumulation,
-  learningRate: cosineWithRestartsSchedule(recipe.rate, {
+  learningRate: cosineWithRestartsSchedule(flags["learning-rate"] ?? recipe.rate, {
     warmup: Math.ceil(0.15 * total),
     total,
     cycles: 3,
