@@ -72,6 +72,8 @@ Deno.test("n answers differ, the same seed gives the same ones; log-probabilitie
   const texts = (choices: { message: { content: string } }[]) =>
     choices.map(({ message }) => message.content);
   const [first, again, other] = await Promise.all([ask({}), ask({}), ask({ seed: 6 })]);
+  const read = await gauge(server.url, "prompt_tokens_read_total");
+  assert.equal(read, model.tokenizer!.encode(prompt).length); // for nine answers
   assert.deepEqual(texts(first), texts(again));
   assert.notDeepEqual(texts(first), texts(other));
   assert.equal(new Set(texts(first)).size, 3);

@@ -108,7 +108,7 @@ function take({ storage, shape: [streams] }: Tensor, parents: readonly number[])
   });
 }
 
-/** On a GPU as new tensors; the old ones are freed. */
+/** On a GPU as new tensors, each in place of an old one, which is freed. */
 async function taken(device: Device, caches: Tensor[], parents: readonly number[]): Promise<Tensor[]> {
   const index = device.upload(Int32Array.from(parents), [parents.length], "i32");
   const types = { cache: f32("streams", "width"), index: i32("streams") };
@@ -123,7 +123,8 @@ async function taken(device: Device, caches: Tensor[], parents: readonly number[
     const width = shape.slice(1).reduce((product, size) => product * size, 1);
     const { taken } = await program.run({ cache: { dtype, shape: [shape[0], width], storage }, index });
     made.push({ ...taken, shape });
+    device.free({ dtype, shape, storage }); // at once: there may be no room for all twice
   }
-  device.free(index, ...caches);
+  device.free(index);
   return made;
 }

@@ -1,5 +1,5 @@
-// Reading the prompts, in chunks (chunks.ts): block by block, or through the decoder's program where that has the exact
-// weights built in.
+// Reading the prompts, in chunks (chunks.ts), all at once or with other work in between: block by block, or through the
+// decoder's program where that has the exact weights built in.
 import type { Tensor } from "../engine/tensor.ts";
 import { denseTensor, tensorsUnder, typesOf } from "../models/parameters.ts";
 import { embedGraph } from "../train/graphs.ts";
@@ -14,12 +14,33 @@ export async function readPrompts(batch: PromptBatch, decoder: Decoder): Promise
   const { prompts, cache } = batch;
   const lengths = prompts.map(({ length }) => length);
   cache.reserve(Math.max(...lengths) + 1);
-  const chunks = chunksOf(lengths);
-  return await (decoder.readsPrompts ? throughDecoder(batch, decoder, chunks) : throughBlocks(batch, chunks));
+  const held: HeldPast = {};
+  const logits = await readChunks(batch, decoder, chunksOf(lengths), held);
+  held.past?.free();
+  return logits;
+}
+
+/** What the parts of a long prompt hand on; free its `past` when no part follows. */
+export interface HeldPast {
+  past?: PastOfPrompt;
+}
+
+/** Reads some of the chunks, for which the cache has room; parts of one prompt follow one another with the same `held`. */
+export function readChunks(
+  batch: PromptBatch,
+  decoder: Decoder,
+  chunks: readonly Chunk[],
+  held: HeldPast,
+): Promise<Tensor> {
+  return decoder.readsPrompts ? throughDecoder(batch, decoder, chunks) : throughBlocks(batch, chunks, held);
 }
 
 /** The whole model as one program, on the CPU. */
-async function throughDecoder(batch: PromptBatch, { program }: Decoder, chunks: Chunk[]): Promise<Tensor> {
+async function throughDecoder(
+  batch: PromptBatch,
+  { program }: Decoder,
+  chunks: readonly Chunk[],
+): Promise<Tensor> {
   const { model: { device, config }, prompts, cache } = batch;
   const all = device.zeros([prompts.length, config.vocabSize], "f32");
   for (const chunk of chunks) {
@@ -49,28 +70,31 @@ async function throughDecoder(batch: PromptBatch, { program }: Decoder, chunks: 
   return all;
 }
 
-async function throughBlocks(batch: PromptBatch, chunks: Chunk[]): Promise<Tensor> {
+async function throughBlocks(
+  batch: PromptBatch,
+  chunks: readonly Chunk[],
+  held: HeldPast,
+): Promise<Tensor> {
   const { model, prompts, setup } = batch, { device, config } = model;
   let ends = device.zeros([prompts.length, config.hiddenSize], "f32");
-  let past: PastOfPrompt | undefined;
   for (const chunk of chunks) {
     const { ids, ...inputs } = {
       ...tokenInputs(batch, chunk, chunk.isPart),
       ...slotInput(batch, chunk.slots),
     };
-    if (chunk.isPart && chunk.slots[0].position === 0) {
-      past?.free();
-      past = pastOf(batch, chunk.slots[0].stream);
+    const { stream, position } = chunk.slots[0];
+    if (chunk.isPart && (position === 0 || !held.past || !setup.cacheOnDevice)) {
+      held.past?.free();
+      held.past = pastOf(batch, stream);
     }
     let x = await embedded(batch, ids);
     for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-      const seen = chunk.isPart ? past!.layers[layer] : {};
+      const seen = chunk.isPart ? held.past!.layers[layer] : {};
       x = await throughBlock(batch, layer, { x, inputs: { ...inputs, ...seen }, chunk });
     }
     ends = await withEnds(batch, ends, x, chunk);
     device.free(x, ids, ...Object.values(inputs));
   }
-  past?.free();
   const head = headTensors(model);
   const headProgram = await program(batch, "prompt head", () => promptHeadGraph(setup, typesOf(head)));
   const { logits } = await headProgram.run({ x: ends, ...head });

@@ -30,6 +30,8 @@ export interface TokenStreams {
   readonly running: number;
   /** Requests that wait for a place. */
   readonly waiting: number;
+  /** Tokens of prompts that have been read so far: requests with the same prompt at the same time share it. */
+  readonly promptTokens: number;
   /**
    * Asks for an answer, whose tokens come as they are made; reading slowly holds nobody up. Leaving the loop early (or the
    * signal) gives the place to the next.
@@ -46,7 +48,8 @@ export interface TokenStreams {
  * requests and each adapter's are batched among themselves.
  *
  * Greedy answers are token for token those of {@linkcode generate}, whatever else is answered; drawn ones are the same for
- * the same seed.
+ * the same seed. A long prompt is read in parts of 256 tokens, each followed by a token of every answer that goes on; who asks
+ * with a prompt that another answer goes on from, or waits for, gets a copy of what was read.
  *
  * @throws UserError for an option out of range, or where keys and values of `maxStreams` answers of `maxLength` tokens do
  *   not fit into the free memory (CPU)
@@ -70,12 +73,15 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
   // A GPU's programs take the weights as inputs: there is nothing to share.
   const forms = model.device.backend === "cpu" ? adapterForms(model) : undefined;
   const waiting: { stream: Stream; adapter: string | null }[] = [];
-  let running = 0, closed = false, work: Promise<void> | undefined;
+  let running = 0, promptTokens = 0, closed = false, work: Promise<void> | undefined;
 
+  const onRead = (tokens: number) => void (promptTokens += tokens);
   const laneOf = (adapter: string | null): Promise<Lane> => {
     const own = forms?.of(adapter) ?? useAdapter(model, adapter ?? undefined);
     const lane = lanes.get(adapter) ??
-      (model.config.encoderDecoder ? openT5Lane(own) : openLane(own, { maxStreams, maxLength }));
+      (model.config.encoderDecoder
+        ? openT5Lane(own, onRead)
+        : openLane(own, { maxStreams, maxLength, onRead }));
     lanes.set(adapter, lane);
     lane.catch(() => lanes.delete(adapter)); // what failed for want of memory may succeed later
     return lane;
@@ -115,6 +121,9 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
     },
     get waiting() {
       return waiting.filter(({ stream }) => !stream.over).length;
+    },
+    get promptTokens() {
+      return promptTokens;
     },
     submit(prompt, request = {}) {
       if (closed) throw new UserError("These streams are closed: open new ones.");

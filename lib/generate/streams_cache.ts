@@ -9,8 +9,8 @@ import { createCache, type KVCache } from "./cache.ts";
 export interface RowCache extends KVCache {
   /** Exactly so many rows, each with room for at least so many positions; what rows hold stays. */
   fit(rows: number, positions: number): void;
-  /** Row `to` gets what row `from` has. */
-  move(from: number, to: number): void;
+  /** Rows `to` get what row `from` has. */
+  copy(from: number, to: readonly number[]): Promise<void>;
 }
 
 /** Rows and positions are made in such steps. */
@@ -20,7 +20,11 @@ const rowStep = 4, positionStep = 64;
 export function createRowCache(device: Device, config: ModelConfig, rows: number, longest: number): RowCache {
   if (device.backend === "cpu") return rowsOnCpu(device, config);
   const cache = createCache(device, config, rows, longest);
-  return Object.assign(cache, { fit() {}, move() {} });
+  return Object.assign(cache, {
+    fit() {},
+    copy: (from: number, to: readonly number[]) =>
+      cache.reorder(Array.from({ length: rows }, (_, row) => to.includes(row) ? from : row)),
+  });
 }
 
 function rowsOnCpu(device: Device, config: ModelConfig): RowCache {
@@ -89,13 +93,16 @@ function rowsOnCpu(device: Device, config: ModelConfig): RowCache {
       write(whole[layer].storage as Float32Array, k.storage as Float32Array, slots);
       write(whole[layers + layer].storage as Float32Array, v.storage as Float32Array, slots);
     },
-    move(from, to) {
+    copy(from, to) {
       const width = heads * capacity * size;
       for (const { storage } of whole) {
-        (storage as Float32Array).copyWithin(to * width, from * width, (from + 1) * width);
+        for (const row of to) {
+          (storage as Float32Array).copyWithin(row * width, from * width, (from + 1) * width);
+        }
       }
+      return Promise.resolve();
     },
-    reorder: () => Promise.reject(new Error("Rows of streams are moved one at a time.")),
+    reorder: () => Promise.reject(new Error("Rows of streams are copied one at a time.")),
     free: () => device.free(...whole),
   };
 }

@@ -2,12 +2,12 @@
 import type { Model } from "../models/model.ts";
 import { withReadyMagnitudes } from "../lora/dora.ts";
 import type { Streams } from "./decode.ts";
-import type { Lane } from "./streams_lane.ts";
+import type { Lane, LaneSettings } from "./streams_lane.ts";
 import type { Stream } from "./streams_stream.ts";
 import { openT5Streams } from "./t5.ts";
 
 /** T5's lane. */
-export async function openT5Lane(given: Model): Promise<Lane> {
+export async function openT5Lane(given: Model, onRead: LaneSettings["onRead"]): Promise<Lane> {
   const { model, free } = await withReadyMagnitudes(given), { device } = model;
   const joining: Stream[] = [], running = new Map<Stream, Streams>();
   const leave = (stream: Stream) => {
@@ -18,6 +18,7 @@ export async function openT5Lane(given: Model): Promise<Lane> {
     const known = running.get(stream), { prompt, settings: { maxNewTokens }, answer } = stream;
     const streams = known ?? await openT5Streams(model, [prompt], maxNewTokens, 1);
     running.set(stream, streams);
+    if (!known) onRead(prompt.length);
     const ids = device.upload(Int32Array.of(answer.at(-1) ?? 0), [1], "i32");
     const logits = await (known ? streams.next(ids, answer.length - 1) : streams.start());
     const [scores] = await device.read(logits) as Float32Array[];

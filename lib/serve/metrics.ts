@@ -20,6 +20,7 @@ const buckets = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
 const help: Record<string, [type: string, meaning: string]> = {
   fintune_requests_total: ["counter", "Requests by path and status."],
   fintune_tokens_total: ["counter", "Tokens of prompts and of answers."],
+  fintune_prompt_tokens_read_total: ["counter", "Tokens of prompts that were read; equal prompts share it."],
   fintune_cancelled_total: ["counter", "Answers whose client left."],
   fintune_request_seconds: ["histogram", "Time from a request to the end of its answer."],
   fintune_first_token_seconds: ["histogram", "Time from a request to its first token."],

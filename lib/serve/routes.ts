@@ -59,10 +59,12 @@ const get: Record<string, Answer> = {
   "/v1/models": (site) => listModels(site),
   "/metrics": ({ metrics, served }) => {
     const streams = [...new Set([...served.values()].map(({ streams }) => streams))];
-    const sum = (of: "running" | "waiting") => streams.reduce((sum, entry) => sum + entry[of], 0);
+    const sum = (of: "running" | "waiting" | "promptTokens") =>
+      streams.reduce((sum, entry) => sum + entry[of], 0);
     const text = metrics.text({
       fintune_running: sum("running"),
       fintune_waiting: sum("waiting"),
+      fintune_prompt_tokens_read_total: sum("promptTokens"),
       process_resident_memory_bytes: processMemory().rss,
     });
     return new Response(text, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
