@@ -24,6 +24,8 @@ export interface Characters {
   next(state: CharState, code: number): CharState | undefined;
   /** Whether the text can go on with a character between lo and hi (inclusive). */
   reaches(state: CharState, lo: number, hi: number): boolean;
+  /** The state after every character between lo and hi, where it is the same for all of them. */
+  onlyAfter(state: CharState, lo: number, hi: number): CharState | undefined;
   /** A shortest text from here to an end, of plain characters where there are any. */
   shortest(state: CharState): string;
   /** Any character of `set`, so many times: see {@linkcode Freedom}. */
@@ -132,6 +134,10 @@ export function createCharacters(terms: Terms): Characters {
     reaches(state, lo, hi) {
       const step = at(state, lo);
       return step !== undefined && step.lo <= hi;
+    },
+    onlyAfter(state, lo, hi) {
+      const only = onlyTarget(steps(state), lo, hi);
+      return only === "various" ? undefined : only;
     },
     shortest(state) {
       let text = "";

@@ -1,7 +1,7 @@
 // The automaton over bytes that a grammar is walked by: its states are sets of stacks of frames, found as they are needed and
 // remembered with what every byte leads to. Equal states are one, so that what is known of a state (its mask) is found again.
 
-import type { Frame } from "./frames.ts";
+import { type Frame, NO_WAY, type Ways } from "./frame.ts";
 import { type Freedom, MOST_FREE } from "./characters.ts";
 
 /** A frame on what lies below it; END is the end of the text. */
@@ -10,6 +10,8 @@ interface Stack {
   readonly frame?: Frame;
   readonly below?: Stack;
   bound(): number;
+  /** The states that its frame's ways lead to where no other stack goes on: most bytes of a text have the same way. */
+  readonly led: Map<Ways, number>;
 }
 
 export interface State {
@@ -35,7 +37,7 @@ export interface Machine {
 }
 
 export const DEAD = -1, UNKNOWN = -2;
-const END: Stack = { id: 0, bound: () => 0 };
+const END: Stack = { id: 0, bound: () => 0, led: new Map() };
 
 /** @param first the frames of the whole text, the one that comes first last */
 export function createMachine(first: readonly Frame[]): Machine {
@@ -46,7 +48,7 @@ export function createMachine(first: readonly Frame[]): Machine {
     if (!stack) {
       let most: number | undefined;
       const bound = () => most ??= frame.bound() + below.bound();
-      stacks.set(key, stack = { id: stacks.size + 1, frame, below, bound });
+      stacks.set(key, stack = { id: stacks.size + 1, frame, below, bound, led: new Map() });
     }
     return stack;
   };
@@ -72,6 +74,14 @@ export function createMachine(first: readonly Frame[]): Machine {
     }
     return state;
   };
+  const replaced = ({ stack, ways }: { stack: Stack; ways: Ways }): Stack[] =>
+    ways.map((frames) => frames.reduce((below, inner) => push(inner, below), stack.below!));
+  const led = (going: { stack: Stack; ways: Ways }): number => {
+    const { stack, ways } = going;
+    let state = stack.led.get(ways);
+    if (state === undefined) stack.led.set(ways, state = stateOf(replaced(going)).id);
+    return state;
+  };
   const shortest = (id: number) =>
     states[id].stacks.reduce((best, stack) => stack.bound() < best.bound() ? stack : best);
   const machine: Machine = {
@@ -81,10 +91,16 @@ export function createMachine(first: readonly Frame[]): Machine {
     next(id, byte) {
       const at = 256 * id + byte, before = machine.transitions[at];
       if (before !== UNKNOWN) return before;
-      const list = states[id].stacks.flatMap(({ frame, below }) =>
-        (frame?.step(byte) ?? []).map((frames) => frames.reduce((stack, inner) => push(inner, stack), below!))
-      );
-      const next = list.length === 0 ? DEAD : stateOf(list).id;
+      const going: { stack: Stack; ways: Ways }[] = [];
+      for (const stack of states[id].stacks) {
+        const ways = stack.frame?.step(byte) ?? NO_WAY;
+        if (ways.length > 0) going.push({ stack, ways });
+      }
+      const next = going.length === 0
+        ? DEAD
+        : going.length === 1
+        ? led(going[0])
+        : stateOf(going.flatMap(replaced)).id;
       machine.transitions[at] = next;
       return next;
     },
