@@ -119,6 +119,31 @@ Deno.test("the tokenizer comes along, with its template and its ends", () =>
     }
   }));
 
+Deno.test("a chat template of the caller's own is saved in place of the tokenizer's", () =>
+  inFolder(async (folder) => {
+    const model = await loadModel(example("fingpt/model/gemma"), { device });
+    const save = (chatTemplate: string, other = model) => saveModel(other, folder, { chatTemplate });
+    await refused(
+      "a file's name",
+      () => save("chat.jinja"),
+      /leaves out what a user says: give the template/,
+    );
+    await refused(
+      "no Jinja",
+      () => save("{% for message in messages %}"),
+      /chatTemplate: the chat template refused/,
+    );
+    const bare = await referenceModel("llama_tied");
+    await refused("no tokenizer", () => save("{{ messages[0].content }}", bare), /has no tokenizer/);
+    assert.deepEqual(await names(join(folder, "..")), []);
+    await save(
+      "{{ bos_token }}{% for message in messages %}[{{ message.role }}] {{ message.content }}{% endfor %}",
+    );
+    const { tokenizer } = await loadModel(folder, { device });
+    assert.equal(tokenizer!.applyChatTemplate([{ role: "user", content: "Hi" }]), "<bos>[user] Hi");
+    assert.notEqual(model.tokenizer!.chatTemplate, tokenizer!.chatTemplate);
+  }));
+
 Deno.test("a folder with other files keeps them; another model's tokenizer goes", () =>
   inFolder(async (folder) => {
     const model = await referenceModel("llama_tied"),

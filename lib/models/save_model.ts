@@ -8,6 +8,7 @@ import { exists } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
 import { type TensorData, toBfloat16, toFloat16, writeSafetensors } from "../formats/safetensors.ts";
 import { weightValues } from "../quantize/model.ts";
+import { chatRenderer } from "../text/chat_template.ts";
 import { configJson } from "./config_json.ts";
 import { generationConfigJson } from "./generation_config.ts";
 import { activeAdapter, type Model, type Weight } from "./model.ts";
@@ -18,6 +19,8 @@ export interface SaveModelOptions {
   dtype?: "f32" | "f16" | "bf16";
   /** Bytes of a file; a larger model goes into several with an index. Default 5e9, as the Hub likes them. */
   maxShardSize?: number;
+  /** A chat template (Jinja) that is saved in place of the tokenizer's: the one that the model was tuned with. */
+  chatTemplate?: string;
   /** Replace a model that is already in the folder (other files stay); default false. */
   overwrite?: boolean;
 }
@@ -57,8 +60,8 @@ const TOKENIZER = [
  *
  * @param model dense, without an adapter in use: {@linkcode mergeAdapter} makes both so
  * @param folder made if it is not there
- * @throws UserError when an adapter is in use, weights are quantised or too large for f16, or the folder already holds a
- *   model or files of its names
+ * @throws UserError when an adapter is in use, weights are quantised or too large for f16, the chat template does not work,
+ *   or the folder already holds a model or files of its names
  *
  * @example
  * ```ts
@@ -74,7 +77,8 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
   checkModel("saveModel", model);
   checkName("saveModel", "a folder", folder);
   const settings = checkedOptions(options), shards = shardsOf(model, settings);
-  const small = smallFiles(model, settings.dtype, shards);
+  if (options.chatTemplate !== undefined) await checkTemplate(model, options.chatTemplate);
+  const small = smallFiles(model, settings.dtype, shards, options.chatTemplate);
   const files = [...shards.keys(), ...small.keys()];
   const there = await namesIn(folder);
   if (!options.overwrite) refuseTaken(folder, there, files);
@@ -111,6 +115,27 @@ function checkedOptions({ dtype = "f32", maxShardSize = 5e9 }: SaveModelOptions)
     throw new UserError(`saveModel: maxShardSize is ${maxShardSize}; it is in bytes, above 0.`);
   }
   return { dtype, maxShardSize };
+}
+
+/** What nobody could chat with is better refused than saved. */
+async function checkTemplate({ name, tokenizer }: Model, template: unknown): Promise<void> {
+  const config = tokenizer?.files?.().config;
+  if (!config) throw new UserError(`saveModel: ${name} has no tokenizer that a chatTemplate could go with.`);
+  if (typeof template !== "string") {
+    throw new UserError("saveModel: chatTemplate is the template itself, as text.");
+  }
+  const source = "saveModel's chatTemplate", content = "What is a bond?";
+  let text: string;
+  try {
+    const { render } = await chatRenderer(template, config as Record<string, string>, source);
+    text = render([{ role: "user", content }], { addGenerationPrompt: true });
+  } catch (error) {
+    throw new UserError(`${(error as Error).message.trim().replaceAll("\n", " ")}.`);
+  }
+  if (text.includes(content)) return;
+  throw new UserError(
+    `${source} leaves out what a user says: give the template itself, not the name of its file.`,
+  );
 }
 
 type Shards = Map<string, Map<string, TensorData & { bytes: number }>>;
@@ -171,7 +196,12 @@ async function stored(
 }
 
 /** Every file but the weights. */
-function smallFiles(model: Model, dtype: Precision, shards: Shards): Map<string, string> {
+function smallFiles(
+  model: Model,
+  dtype: Precision,
+  shards: Shards,
+  chatTemplate?: string,
+): Map<string, string> {
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   const { config: { encoderDecoder }, generation, tokenizer } = model;
   const files = new Map<string, string>();
@@ -181,7 +211,8 @@ function smallFiles(model: Model, dtype: Precision, shards: Shards): Map<string,
   const source = tokenizer?.files?.();
   if (source) {
     files.set("tokenizer.json", JSON.stringify(source.json) + "\n");
-    files.set("tokenizer_config.json", json(source.config));
+    const template = chatTemplate === undefined ? {} : { chat_template: chatTemplate };
+    files.set("tokenizer_config.json", json({ ...source.config, ...template }));
   }
   return files.set(CONFIG, json(configJson(model, DTYPES[dtype].name)));
 }

@@ -76,3 +76,43 @@ Deno.test("token ids and chats in transformers are those here", async () => {
   }
   await Deno.remove(parent, { recursive: true });
 });
+
+Deno.test("a chat template that is saved in place of the tokenizer's gives our text in transformers", async () => {
+  const parent = await Deno.makeTempDir(), say = (role: string, content: string) => ({ role, content });
+  const chatTemplate = [
+    "{{- bos_token }}",
+    "{%- if messages[0].role == 'system' %}",
+    "    {{- 'Be this: ' + messages[0].content | trim + '\\n\\n' }}",
+    "    {%- set messages = messages[1:] %}",
+    "{%- endif %}",
+    "{%- for message in messages %}",
+    "    {%- if message.role == 'assistant' %}",
+    "        {{- 'Adviser: ' }}{% generation %}{{ message.content + eos_token }}{% endgeneration %}{{ '\\n' }}",
+    "    {%- else %}",
+    "        {{- (loop.index0 // 2 + 1) ~ '. Client: ' ~ message.content ~ '\\n' }}",
+    "    {%- endif %}",
+    "{%- endfor %}",
+    "{%- if add_generation_prompt %}{{- 'Adviser: ' }}{% endif %}",
+  ].join("\n");
+  const talks = [
+    [say("user", "What is a bond?")],
+    [say("system", " Brief. "), say("user", "你好 <b>\n"), say("assistant", "A loan."), say("user", "Why?")],
+  ];
+  const names = ["tiny/model", "qwen2_risk/model", "fingpt/model/gemma"];
+  const jobs = names.map((name) => ({ base: join(parent, name), texts: [], talks }));
+  for (const [i, name] of names.entries()) {
+    await saveModel(await loadModel(example(name)), jobs[i].base, { dtype: "bf16", chatTemplate });
+  }
+  const found = await inTransformers(jobs);
+  for (const [i, { base }] of jobs.entries()) {
+    const tokenizer = (await loadModel(base)).tokenizer!;
+    assert.equal(tokenizer.chatTemplate, chatTemplate);
+    const chats = talks.map((talk) => tokenizer.applyChatTemplate(talk, { addGenerationPrompt: true }));
+    assert.deepEqual(found[i].chats, chats, names[i]);
+  }
+  assert.match(
+    found[0].chats![1],
+    /Be this: Brief\.\n\n1\. Client: 你好 <b>\n\nAdviser: A loan\..*\n2\. Client: Why\?\nAdviser: $/,
+  );
+  await Deno.remove(parent, { recursive: true });
+});
