@@ -1,6 +1,5 @@
 // How prompts of streams are read: long ones in parts between the others' tokens, equal ones once; counted in tokens, not in time.
 import assert from "node:assert/strict";
-import type { Device } from "../lib/engine/device.ts";
 import { generate } from "../lib/generate/generate.ts";
 import { openStreams, type TokenStreams } from "../lib/generate/streams.ts";
 import { nextChunk, readAtOnce, type Row } from "../lib/generate/streams_rows.ts";
@@ -8,6 +7,7 @@ import type { StreamOptions } from "../lib/generate/streams_settings.ts";
 import { parseConfig } from "../lib/models/config.ts";
 import { initModel } from "../lib/models/init.ts";
 import type { Model } from "../lib/models/model.ts";
+import { counting } from "./counting.ts";
 import { devices } from "./devices.ts";
 
 const config = parseConfig({
@@ -24,22 +24,6 @@ const config = parseConfig({
 
 const prompt = (length: number, kind: number) =>
   Array.from({ length }, (_, i) => (7 * kind + i * i + 5 * i) % 96);
-
-/** A device that notes how many tokens go through each program. */
-function counting(device: Device): { device: Device; runs: number[] } {
-  const runs: number[] = [];
-  const compile: Device["compile"] = async (...of) => {
-    const program = await device.compile(...of);
-    return {
-      close: () => program.close(),
-      run(inputs) {
-        if (inputs.ids && inputs.ranges) runs.push(inputs.ids.shape[0]);
-        return program.run(inputs);
-      },
-    };
-  };
-  return { device: Object.assign(Object.create(device), { compile }), runs };
-}
 
 /** Asks, notes each token's sender in `order`, and gives the answer. */
 async function ask(

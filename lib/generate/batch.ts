@@ -10,6 +10,9 @@ import type { GenerationSetup } from "./graphs.ts";
 
 export type Tensors = Record<string, Tensor>;
 
+/** Columns [from, to) of A's outputs that are an adapter's among several; none for the base. */
+export type Columns = readonly [from: number, to: number];
+
 /** Prompts that are answered together, each in a stream of its own. */
 export interface PromptBatch {
   readonly model: Model;
@@ -18,6 +21,8 @@ export interface PromptBatch {
   /** cos and sin. */
   readonly rotary: Tensors;
   readonly cache: KVCache;
+  /** Where a token counts only columns of its own: those of each stream. */
+  columns?(stream: number): Columns;
 }
 
 /** Room for `length` positions of every stream; the caller frees the cache. */
@@ -47,11 +52,28 @@ export function upload(
   return model.device.upload(Int32Array.from(values), shape.length ? shape : [values.length], "i32");
 }
 
-/** Where a program writes keys and values; where JavaScript writes them, programs have no such input. */
+/**
+ * Where a program writes keys and values (where JavaScript writes them, programs have no such input), and which columns count
+ * for each token, where they choose.
+ */
 export function slotInput(batch: PromptBatch, slots: readonly Slot[]): Tensors {
-  if (!batch.setup.cacheOnDevice) return {};
-  const { capacity } = batch.cache;
-  return { slots: upload(batch, slots.map(({ stream, position }) => stream * capacity + position)) };
+  const { setup: { cacheOnDevice, choosing }, cache: { capacity } } = batch;
+  return {
+    ...(cacheOnDevice
+      ? { slots: upload(batch, slots.map(({ stream, position }) => stream * capacity + position)) }
+      : {}),
+    ...(choosing ? { counted: countedColumns(batch, slots) } : {}),
+  };
+}
+
+/** 1 in each token's columns, 0 in the others: [slots.length, r]. */
+function countedColumns({ model, setup, columns }: PromptBatch, slots: readonly Slot[]): Tensor {
+  const { r } = setup.lora!, counted = new Float32Array(slots.length * r);
+  slots.forEach(({ stream }, token) => {
+    const [from, to] = columns!(stream);
+    counted.fill(1, token * r + from, token * r + to);
+  });
+  return model.device.upload(counted, [slots.length, r], "f32");
 }
 
 /** A program of this batch's model, compiled once for all models and batches like it. */

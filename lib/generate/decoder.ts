@@ -174,7 +174,8 @@ export async function reportApproximation(
   if (!decoder.approximate || reported.has(weights)) return;
   reported.add(weights);
   const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length - 1 }));
-  const inputs = { ids: upload(batch, prompts.map((ids) => ids.at(-1)!)), ...stepInputs(batch, slots) };
+  const ids = upload(batch, prompts.map((ids) => ids.at(-1)!));
+  const inputs = { ids, ...stepInputs(batch, slots), ...slotInput(batch, slots) };
   const outputs = await decoder.program.run({ ...inputs, ...lasting(batch) });
   const [exact, other] = await device.read(logits, outputs.logits);
   let largest = 0, squares = 0, reference = 0;

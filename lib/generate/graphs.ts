@@ -20,14 +20,18 @@ type Values = Readonly<Record<string, Value>>;
 export interface GenerationSetup {
   readonly config: ModelConfig;
   readonly lora?: LoRAConfig;
+  /** Whether each token counts only columns of its own of what A makes (see streams_adapters.ts). */
+  readonly choosing?: boolean;
   /** Name of the head's table. */
   readonly table: string;
   /** Whether programs write the cache themselves (WebGPU) or hand new keys and values to JavaScript (CPU). */
   readonly cacheOnDevice: boolean;
 }
 
-const rotaryTypes = ({ config }: GenerationSetup, tokens: string): Types => ({
+/** Of every token: its position, and which columns count. */
+const tokenTypes = ({ config, lora, choosing }: GenerationSetup, tokens: string): Types => ({
   positions: i32(tokens),
+  ...(choosing ? { counted: f32(tokens, lora!.r) } : {}),
   cos: f32("rotary", config.headDim / 2),
   sin: f32("rotary", config.headDim / 2),
 });
@@ -47,7 +51,7 @@ export function promptBlockGraph(setup: GenerationSetup, weights: Types, part: b
   const types: Types = {
     x: f32("tokens", config.hiddenSize),
     ranges: i32("tokens", 2),
-    ...rotaryTypes(setup, "tokens"),
+    ...tokenTypes(setup, "tokens"),
     ...(part ? { pastK: past, pastV: past } : {}),
     ...(cacheOnDevice ? { slots: i32("tokens"), cacheK: cache, cacheV: cache } : {}),
     ...weights,
@@ -104,7 +108,7 @@ export function decodeGraph(setup: GenerationSetup, weights: Types): Graph {
     ids: i32("tokens"),
     ranges: i32("tokens", 2),
     last: i32("ends"),
-    ...rotaryTypes(setup, "tokens"),
+    ...tokenTypes(setup, "tokens"),
     ...(cacheOnDevice ? { slots: i32("tokens") } : {}),
     ...Object.fromEntries(caches),
     ...weights,

@@ -47,7 +47,11 @@ async function throughDecoder(
     const { slots, ends } = chunk;
     // Without an end the first token's logits are computed, as no program takes nothing.
     const last = ends.length > 0 ? ends.map(({ place }) => place) : [0];
-    const inputs = { ...tokenInputs(batch, chunk, true), last: upload(batch, last) };
+    const inputs = {
+      ...tokenInputs(batch, chunk, true),
+      ...slotInput(batch, slots),
+      last: upload(batch, last),
+    };
     const own = cache.keys.flatMap((_, layer) => {
       const { k, v } = cache.ofStream(layer, slots[0].stream);
       return [[`cacheK.${layer}`, k], [`cacheV.${layer}`, v]];

@@ -7,7 +7,7 @@ import { useAdapter } from "../lora.ts";
 import { freeMemory } from "../models/memory.ts";
 import type { Model } from "../models/model.ts";
 import { formatBytes } from "../report/format.ts";
-import { adapterForms } from "./streams_adapters.ts";
+import { adapterStacks, type Stack } from "./streams_adapters.ts";
 import { estimateGenerationMemory } from "./memory.ts";
 import { type Lane, openLane } from "./streams_lane.ts";
 import { settledStream, type StreamOptions } from "./streams_settings.ts";
@@ -44,8 +44,9 @@ export interface TokenStreams {
 }
 
 /**
- * Opens a model for many requests at the same time. With several adapters on the base, each request chooses one; a base's
- * requests and each adapter's are batched among themselves.
+ * Opens a model for many requests at the same time. With several adapters on the base, each request chooses one; answers of
+ * all of them and of the base go on in one batch, as long as their ranks together are at most a quarter of the model's width.
+ * Adapters with DoRA, trained biases or a base of their own (PiSSA, LoftQ) are batched among themselves.
  *
  * Greedy answers are token for token those of {@linkcode generate}, whatever else is answered; drawn ones are the same for
  * the same seed. A long prompt is read in parts of 256 tokens, each followed by a token of every answer that goes on; who asks
@@ -69,21 +70,20 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
   checkModel("openStreams", model);
   const { maxStreams = 8, maxLength = Math.min(model.config.maxPositionEmbeddings, 2048) } = options;
   checkOptions(model, maxStreams, maxLength);
-  const lanes = new Map<string | null, Promise<Lane>>();
-  // A GPU's programs take the weights as inputs: there is nothing to share.
-  const forms = model.device.backend === "cpu" ? adapterForms(model) : undefined;
-  const waiting: { stream: Stream; adapter: string | null }[] = [];
+  const lanes = new Map<Stack, Promise<Lane>>(), stacks = adapterStacks(model);
+  const waiting: { stream: Stream; stack: Stack }[] = [];
   let running = 0, promptTokens = 0, closed = false, work: Promise<void> | undefined;
 
   const onRead = (tokens: number) => void (promptTokens += tokens);
-  const laneOf = (adapter: string | null): Promise<Lane> => {
-    const own = forms?.of(adapter) ?? useAdapter(model, adapter ?? undefined);
-    const lane = lanes.get(adapter) ??
-      (model.config.encoderDecoder
-        ? openT5Lane(own, onRead)
-        : openLane(own, { maxStreams, maxLength, onRead }));
-    lanes.set(adapter, lane);
-    lane.catch(() => lanes.delete(adapter)); // what failed for want of memory may succeed later
+  const opened = async ({ model, choosing }: Stack): Promise<Lane> => {
+    const own = await model();
+    if (own.config.encoderDecoder) return await openT5Lane(own, onRead);
+    return await openLane(own, { maxStreams, maxLength, choosing, onRead });
+  };
+  const laneOf = (stack: Stack): Promise<Lane> => {
+    const lane = lanes.get(stack) ?? opened(stack);
+    lanes.set(stack, lane);
+    lane.catch(() => lanes.delete(stack)); // what failed for want of memory may succeed later
     return lane;
   };
   const openLanes = async () => await Promise.all(lanes.values());
@@ -91,10 +91,10 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
   /** Lets waiting requests in, as many as there are places. */
   const admit = async () => {
     while (waiting.length > 0 && running < maxStreams) {
-      const { stream, adapter } = waiting.shift()!;
+      const { stream, stack } = waiting.shift()!;
       if (stream.over) continue;
       try {
-        (await laneOf(adapter)).join([stream]);
+        (await laneOf(stack)).join([stream]);
         running++;
       } catch (error) {
         stream.end(error);
@@ -130,9 +130,11 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
       const settings = settledStream(model, prompt, request, maxLength);
       const { adapter = model.active ?? null } = request;
       if (adapter !== null) useAdapter(model, adapter); // refuses an unknown one
-      const start = model.config.encoderDecoder?.decoderStartTokenId;
-      const stream = createStream([...prompt], settings, start === undefined ? prompt : [start]);
-      waiting.push({ stream, adapter });
+      const { stack, columns } = stacks.of(adapter);
+      const start = model.config.encoderDecoder?.decoderStartTokenId,
+        begun = start === undefined ? prompt : [start];
+      const stream = createStream([...prompt], { ...settings, columns }, begun);
+      waiting.push({ stream, stack });
       work ??= answerAll().finally(() => work = undefined);
       return stream.tokens();
     },
@@ -141,7 +143,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
       await work;
       for (const lane of await openLanes()) lane.free();
       lanes.clear();
-      forms?.free();
+      stacks.free();
       for (const { stream } of waiting) stream.end();
     },
   };

@@ -1,9 +1,9 @@
-// The streams that one adapter (or the base) answers at the moment, a row of the cache each: new ones are read, then all go
-// on by a token; they join and leave between tokens.
+// The streams that a stack of adapters (see streams_adapters.ts) answers at the moment, a row of the cache each: new ones are
+// read, then all go on by a token; they join and leave between tokens.
 import { withReadyMagnitudes } from "../lora/dora.ts";
 import { activeAdapter, headName, type Model } from "../models/model.ts";
 import { rotaryTables } from "../models/rotary.ts";
-import { type PromptBatch, upload } from "./batch.ts";
+import { type Columns, type PromptBatch, upload } from "./batch.ts";
 import { borrowDecoder, type Decoder, decodeStep, reportApproximation } from "./decoder.ts";
 import type { GenerationSetup } from "./graphs.ts";
 import { readChunks } from "./prompts.ts";
@@ -39,6 +39,8 @@ export interface LaneSettings {
   readonly maxStreams: number;
   /** Positions of a row at most. */
   readonly maxLength: number;
+  /** Whether each stream counts only columns of its own of the adapter. */
+  readonly choosing: boolean;
   /** Told how many tokens of prompts have been read. */
   onRead(tokens: number): void;
 }
@@ -55,7 +57,7 @@ interface Running {
 /** A decoder's lane. */
 export async function openLane(
   given: Model,
-  { maxStreams, maxLength, onRead }: LaneSettings,
+  { maxStreams, maxLength, choosing, onRead }: LaneSettings,
 ): Promise<Lane> {
   const { model, free } = await withReadyMagnitudes(given);
   const { device, config } = model;
@@ -63,18 +65,20 @@ export async function openLane(
   const setup: GenerationSetup = {
     config,
     lora: activeAdapter(model)?.config,
+    choosing,
     table: headName(model),
     cacheOnDevice: device.backend === "webgpu",
   };
   // One position more: where a GPU's empty rows write.
   const cache = createRowCache(device, config, maxStreams, maxLength + 1);
-  const batch = { model, prompts: [], setup, rotary: { cos, sin }, cache };
+  const rows: Rows = setup.cacheOnDevice ? Array(maxStreams).fill(undefined) : [];
+  const columns = (row: number): Columns => rows[row]?.columns ?? [0, 0];
+  const batch = { model, prompts: [], setup, rotary: { cos, sin }, cache, columns };
   const { decoder, release } = await borrowDecoder(batch).catch((error) => {
     cache.free();
     free();
     throw error;
   });
-  const rows: Rows = setup.cacheOnDevice ? Array(maxStreams).fill(undefined) : [];
   const running: Running = { batch, decoder, rows, line: [] }, joining: Stream[] = [];
   return {
     get size() {

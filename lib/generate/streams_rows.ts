@@ -1,4 +1,5 @@
 // The rows of a lane's cache: who answers from which, who begins where, and what is read next.
+import type { Columns } from "./batch.ts";
 import type { Chunk } from "./chunks.ts";
 import type { HeldPast } from "./prompts.ts";
 import type { RowCache } from "./streams_cache.ts";
@@ -7,6 +8,8 @@ import type { Stream } from "./streams_stream.ts";
 /** One row. */
 export interface Row {
   readonly prompt: readonly number[];
+  /** Of the adapter that reads and answers. */
+  readonly columns?: Columns;
   /** Who answers from it; as long as the prompt is being read, all who asked with the same one. */
   streams: Stream[];
   /** Tokens of the prompt that the cache holds. */
@@ -34,14 +37,21 @@ export const isOver = ({ streams }: Row): boolean => streams.every(({ over }) =>
 export const positionsOf = ({ prompt, streams }: Row): number =>
   prompt.length + Math.max(...streams.map(({ answer }) => answer.length));
 
-const newRow = (stream: Stream): Row => ({ prompt: stream.prompt, streams: [stream], read: 0, held: {} });
+const newRow = (stream: Stream): Row => ({
+  prompt: stream.prompt,
+  columns: stream.settings.columns,
+  streams: [stream],
+  read: 0,
+  held: {},
+});
 
 const isSame = (a: readonly number[], b: readonly number[]): boolean =>
   a === b || (a.length === b.length && a.every((id, i) => id === b[i]));
 
-/** The row whose prompt is this stream's, those that are being read first: they cost nothing. */
-export function rowWith({ prompt }: Stream, rows: Rows): Row | undefined {
-  const same = rows.filter((row) => row && isSame(row.prompt, prompt)) as Row[];
+/** The row whose prompt and adapter are this stream's, those that are being read first: they cost nothing. */
+export function rowWith({ prompt, settings: { columns } }: Stream, rows: Rows): Row | undefined {
+  const fits = (row: Row) => row.columns?.[0] === columns?.[0] && row.columns?.[1] === columns?.[1];
+  const same = rows.filter((row) => row && fits(row) && isSame(row.prompt, prompt)) as Row[];
   return same.find(isReading) ?? same.find(isOver) ?? same[0];
 }
 

@@ -1,4 +1,5 @@
 // One request on its way: what it is asked with, what it has given so far, and the way its tokens take to who reads them.
+import type { Columns } from "./batch.ts";
 import type { Constraint } from "./constraint.ts";
 import { logprobsOf, nextToken, type PickRules, type TokenLogprob } from "./streams_pick.ts";
 
@@ -21,6 +22,8 @@ export interface StreamSettings extends PickRules {
   readonly logprobs?: number;
   readonly constraint?: Constraint;
   readonly signal?: AbortSignal;
+  /** Which columns of its lane's adapter are its own. */
+  readonly columns?: Columns;
 }
 
 export interface Stream {

@@ -4,6 +4,7 @@ import { add } from "../engine/ops/add.ts";
 import { addBias } from "../engine/ops/add_bias.ts";
 import { doraScale } from "../engine/ops/dora_scale.ts";
 import { dropout } from "../engine/ops/dropout.ts";
+import { gatedActivation } from "../engine/ops/gated_activation.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { matmulNF4 } from "../engine/ops/matmul_nf4.ts";
 import { nestedAbsmax } from "../engine/ops/nested_absmax.ts";
@@ -122,7 +123,9 @@ export function symbolicLayer(
     const kept = keys
       ? dropout(x, keys.token, keys.layer, { p: config.dropout, module: moduleNumber(name) })
       : x;
-    const low = matmul(kept, a, { transB: true }), b = weight(`${name}.lora_B.weight`);
+    const all = matmul(kept, a, { transB: true }), b = weight(`${name}.lora_B.weight`);
+    // Where a batch has tokens of several adapters: those of its own count, 1 in `counted`.
+    const low = values.counted ? gatedActivation(values.counted, all, { kind: "step" }) : all;
     const updated = (c?: Value) => matmul(low, b, { transB: true, alpha: loraScale(config), c });
     const scale = magnitudes(name);
     if (!scale) return updated(biased(product(name, x)));
