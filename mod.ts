@@ -225,6 +225,7 @@ export {
   type GenerationMemory,
   type GenerationMemoryOptions,
 } from "./lib/generate/memory.ts";
+export { decodeIn } from "./lib/generate/decode_in.ts";
 export { generate, type GenerateOptions, streamText } from "./lib/generate/generate.ts";
 export type { Constraint, ConstraintSource } from "./lib/generate/constraint.ts";
 export { openStreams, type StreamsOptions, type TokenStreams } from "./lib/generate/streams.ts";

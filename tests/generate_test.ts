@@ -2,14 +2,20 @@
 import assert from "node:assert/strict";
 import { join } from "@std/path";
 import type { Device } from "../lib/engine/device.ts";
+import type { Value } from "../lib/engine/graph.ts";
+import { matmul } from "../lib/engine/ops/matmul.ts";
+import { normal } from "../lib/engine/ops/sample.ts";
+import { f32, trace } from "../lib/engine/trace.ts";
+import { decodeIn } from "../lib/generate/decode_in.ts";
 import { generate, streamText } from "../lib/generate/generate.ts";
 import { useAdapter } from "../lib/lora.ts";
 import { parseConfig } from "../lib/models/config.ts";
 import { initModel } from "../lib/models/init.ts";
 import { loadModel } from "../lib/models/load.ts";
-import { activeAdapter, type Model } from "../lib/models/model.ts";
+import { activeAdapter, type Model, type Weight } from "../lib/models/model.ts";
 import { saveModel } from "../lib/models/save_model.ts";
 import { loadAdapter } from "../lib/peft.ts";
+import { dequantizeBlocks, quantizeBlocks } from "../lib/engine/onnx/blocks.ts";
 import { logits } from "../lib/train/inspect.ts";
 import { devices } from "./devices.ts";
 import { families, readCases, referenceFolder } from "./references.ts";
@@ -49,6 +55,17 @@ async function textModel(device: Device, positions: number = 256): Promise<Model
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Activations as they meet weights in few bits: in blocks of 32, to 127 steps on either side of zero. */
+function roundedRows(x: Float32Array, width: number): Float32Array {
+  const rounded = new Float32Array(x.length);
+  for (let begin = 0; begin < x.length; begin += 32) {
+    assert.equal(width % 32, 0);
+    const scale = Math.max(...x.subarray(begin, begin + 32).map(Math.abs)) / 127;
+    for (let i = begin; i < begin + 32; i++) rounded[i] = Math.round(x[i] / scale) * scale;
+  }
+  return rounded;
 }
 
 /** All pieces that a stream yields. */
@@ -232,40 +249,128 @@ for (const device of await devices()) {
   });
 }
 
-for (const device of (await devices()).slice(0, 1)) {
-  Deno.test("cpu: NF4 decodes from 8-bit copies, says so once, and stays as close as it says", async () => {
-    const folder = join(referenceFolder("llama_nf4"), "model");
-    const model = await loadModel(folder, { device });
-    const { prompts } =
-      (await readCases("llama_tied") as unknown as { generation: GenerationCases }).generation;
-    const said: string[] = [], original = console.info;
-    console.info = (line: string) => void said.push(line);
-    try {
-      const options = { maxNewTokens: 16, eosTokenIds: [] };
-      const answers = await generate(model, prompts, options);
-      await generate(model, prompts[0], { ...options, maxNewTokens: 80 });
-      const tuned = await loadAdapter(model, join(referenceFolder("llama_tied"), "adapter"));
-      const adapted = await generate(tuned, prompts, options);
-      assert.notDeepEqual(adapted, answers);
-      assert.deepEqual(await generate(useAdapter(tuned, undefined), prompts, options), answers);
+/** Copies that answers are decoded from: of which model, in how many bits, and what they may change. */
+const copies: { folder: string; decodeBits?: 4 | 8; bits: number; largest: number; share: number }[] = [
+  { folder: "llama_nf4", bits: 8, largest: 0.5, share: 5 },
+  { folder: "llama_nf4", decodeBits: 4, bits: 4, largest: 2, share: 25 },
+  { folder: "llama_tied", decodeBits: 8, bits: 8, largest: 0.5, share: 5 },
+  { folder: "llama_tied", decodeBits: 4, bits: 4, largest: 2, share: 25 },
+];
 
-      assert.equal(said.length, 1);
-      const figures = said[0].match(/8-bit copies .* at most ([\d.]+), ([\d.]+) % in the mean square\.$/)!;
-      const [largest, share] = figures.slice(1).map(Number);
-      assert.ok(largest > 0 && largest < 0.5 && share > 0 && share < 5, said[0]);
-      // A token other than the exact one may only win where the exact scores are that close.
-      for (const [which, list] of [[model, answers], [tuned, adapted]] as const) {
-        for (const [i, answer] of list.entries()) {
-          for (const [step, token] of answer.entries()) {
-            const exact = await lastLogits(which, [...prompts[i], ...answer.slice(0, step)]);
-            const lead = Math.max(...exact) - exact[token];
-            assert.ok(lead <= 2 * largest, `prompt ${i}, token ${step}: ${lead} behind the likeliest`);
-            assert.ok(step > 0 || lead === 0, "the first token comes from the exact weights");
+for (const device of (await devices()).slice(0, 1)) {
+  for (const { folder, decodeBits, bits, ...most } of copies) {
+    const what = `cpu: ${folder} decodes from ${bits}-bit copies${decodeBits ? " where asked to" : ""}`;
+    Deno.test(`${what}, says so once, and stays as close as it says`, async () => {
+      const loaded = await loadModel(join(referenceFolder(folder), "model"), { device });
+      const model = decodeBits ? decodeIn(loaded, { bits: decodeBits }) : loaded;
+      const { prompts } =
+        (await readCases("llama_tied") as unknown as { generation: GenerationCases }).generation;
+      const said: string[] = [], original = console.info;
+      console.info = (line: string) => void said.push(line);
+      try {
+        const options = { maxNewTokens: 16, eosTokenIds: [] };
+        const answers = await generate(model, prompts, options);
+        await generate(model, prompts[0], { ...options, maxNewTokens: 80 });
+        const tuned = await loadAdapter(model, join(referenceFolder("llama_tied"), "adapter"));
+        const adapted = await generate(tuned, prompts, options);
+        assert.notDeepEqual(adapted, answers);
+        assert.deepEqual(await generate(useAdapter(tuned, undefined), prompts, options), answers);
+
+        assert.equal(said.length, 1);
+        const figures = said[0].match(/-bit copies .* at most ([\d.]+), ([\d.]+) % in the mean square\.$/)!;
+        assert.ok(said[0].startsWith(`Answers are decoded from ${bits}-bit copies`), said[0]);
+        const [largest, share] = figures.slice(1).map(Number);
+        assert.ok(largest > 0 && largest < most.largest && share > 0 && share < most.share, said[0]);
+        // A token other than the exact one may only win where the exact scores are that close.
+        for (const [which, list] of [[model, answers], [tuned, adapted]] as const) {
+          for (const [i, answer] of list.entries()) {
+            for (const [step, token] of answer.entries()) {
+              const exact = await lastLogits(which, [...prompts[i], ...answer.slice(0, step)]);
+              const lead = Math.max(...exact) - exact[token];
+              assert.ok(lead <= 2 * largest, `prompt ${i}, token ${step}: ${lead} behind the likeliest`);
+              assert.ok(step > 0 || lead === 0, "the first token comes from the exact weights");
+            }
           }
         }
+      } finally {
+        console.info = original;
       }
-    } finally {
-      console.info = original;
+    });
+  }
+
+  Deno.test("cpu: what 4-bit copies change is what a model with rounded weights changes", async () => {
+    const exact = await loadModel(join(referenceFolder("llama_tied"), "model"), { device });
+    const rounded = new Map([...exact.weights].map(([name, weight]): [string, Weight] => {
+      if (weight.kind !== "dense" || !name.endsWith("_proj.weight")) return [name, weight];
+      const { storage, shape } = weight.tensor;
+      const copy = dequantizeBlocks(quantizeBlocks(storage as Float32Array, shape, 4), shape, 4);
+      return [name, {
+        kind: "dense",
+        tensor: device.upload(copy as Float32Array<ArrayBuffer>, shape, "f32"),
+      }];
+    }));
+    // One token each: longer prompts are read with the weights themselves, and only their last token with the copies.
+    const prompts = [[1], [15], [72], [91], [33], [7]];
+    const said: string[] = [], original = console.info;
+    console.info = (line: string) => void said.push(line);
+    await generate(decodeIn(exact, { bits: 4 }), prompts, { maxNewTokens: 1, eosTokenIds: [] });
+    console.info = original;
+    let squares = 0, reference = 0;
+    for (const prompt of prompts) {
+      const [a, b] = [
+        await lastLogits(exact, prompt),
+        await lastLogits({ ...exact, weights: rounded }, prompt),
+      ];
+      a.forEach((value, i) => {
+        squares += (value - b[i]) ** 2;
+        reference += value ** 2;
+      });
+    }
+    const expected = 100 * Math.sqrt(squares / reference), share = Number(/([\d.]+) %/.exec(said[0])![1]);
+    // Beside the weights, activations are rounded to 8 bits and so is the head.
+    assert.ok(Math.abs(share - expected) < 0.05 * expected, `${share} %, not ${expected} %`);
+  });
+
+  Deno.test("cpu: products of one x in few bits are those of the rounded weights and activations", async () => {
+    for (const bits of [4, 8] as const) {
+      const width = 160, tokens = 3, sizes = [96, 40, 24];
+      const x = normal(1, tokens, width).data as Float32Array;
+      const weights = sizes.map((out, i) => normal(2 + i, out, width).data as Float32Array);
+      const names = sizes.map((_, i) => `w${i}`);
+      const types = {
+        x: f32(tokens, width),
+        ...Object.fromEntries(sizes.map((out, i) => [`w${i}`, f32(out, width)])),
+      };
+      const graph = trace(
+        types,
+        (values: Record<string, Value>) =>
+          Object.fromEntries(
+            names.map((name) => [`y${name}`, matmul(values.x, values[name], { transB: true, bits })]),
+          ),
+      );
+      const upload = (data: Float32Array, shape: number[]) =>
+        device.upload(data as Float32Array<ArrayBuffer>, shape, "f32");
+      const constants = Object.fromEntries(
+        weights.map((data, i) => [`w${i}`, upload(data, [sizes[i], width])]),
+      );
+      const program = await device.compile(graph, { constants });
+      const outputs = await program.run({ x: upload(x, [tokens, width]), ...constants });
+      const rounded = roundedRows(x, width);
+      for (const [i, data] of weights.entries()) {
+        const shape = [sizes[i], width],
+          copy = dequantizeBlocks(quantizeBlocks(data, shape, bits), shape, bits);
+        const [y] = await device.read(outputs[`yw${i}`]) as Float32Array[];
+        y.forEach((value, at) => {
+          const row = Math.floor(at / sizes[i]), column = at % sizes[i];
+          let sum = 0;
+          for (let k = 0; k < width; k++) sum += rounded[row * width + k] * copy[column * width + k];
+          assert.ok(
+            Math.abs(value - sum) < 2e-5 * Math.sqrt(width),
+            `${bits} bits, weight ${i}: ${value}, not ${sum}`,
+          );
+        });
+      }
+      program.close();
     }
   });
 
@@ -280,6 +385,9 @@ for (const device of (await devices()).slice(0, 1)) {
     await refused("too long", () => generate(model, "a".repeat(99)), /Prompt 0 has \d+ tokens.*32 positions/);
     await refused("vocabulary", () => generate(silent, [1, 120]), /Prompt 0: token id 120 at position 1/);
     await refused("no number", () => generate(silent, [1, NaN]), /token id NaN/);
+    assert.throws(() => decodeIn(silent, { bits: 3 as 4 }), /bits is 3; it must be 4 or 8/);
+    const t5 = await loadModel(join(referenceFolder("t5_gated_untied"), "model"), { device });
+    assert.throws(() => decodeIn(t5, { bits: 4 }), /is an encoder-decoder, whose answers are read exactly/);
     const options: [Record<string, number>, RegExp][] = [
       [{ maxNewTokens: 0 }, /maxNewTokens is 0/],
       [{ maxNewTokens: 2.5 }, /maxNewTokens is 2\.5/],

@@ -1,16 +1,17 @@
 // Our side of decoding: greedy generation of N streams in one batch. Same options and fields as ../rivals/transformers_decode.py,
-// and --quantize nf4 (on the CPU decoded from 8-bit copies). Decode speed leaves out the first token (the prefill).
+// --quantize nf4, and --bits 4 or 8 for the copies that are decoded from. Decode speed leaves out the first token (the prefill).
 import { parseArgs } from "@std/cli";
 import { headName } from "../../lib/models/model.ts";
-import { generate, loadModel, openDevice, processMemory } from "../../mod.ts";
+import { decodeIn, generate, loadModel, openDevice, processMemory } from "../../mod.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["model", "rows", "quantize"],
-  default: { streams: 1, "new-tokens": 64, threads: navigator.hardwareConcurrency },
+  default: { streams: 1, "new-tokens": 64, threads: navigator.hardwareConcurrency, bits: 0 },
 });
 const device = await openDevice({ backend: "cpu", threads: options.threads });
 const quantize = options.quantize === "nf4" ? "nf4" : undefined;
-const model = await loadModel(options.model, { device, quantize });
+const loaded = await loadModel(options.model, { device, quantize });
+const model = options.bits ? decodeIn(loaded, { bits: options.bits }) : loaded;
 const loadedBytes = processMemory().peak;
 const prompts: number[][] = JSON.parse(Deno.readTextFileSync(options.rows)).slice(0, options.streams);
 const newTokens: number = options["new-tokens"];

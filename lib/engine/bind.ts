@@ -1,5 +1,5 @@
 // The tensors of one run against the types of the graph's inputs, and the sizes that its names stand for.
-import type { Graph } from "./graph.ts";
+import type { Dim, Graph } from "./graph.ts";
 import { describe } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -17,19 +17,18 @@ export function bindSizes(
     const tensor = inputs[name];
     if (!tensor) throw new Error(`run: input ${name} is missing.`);
     const stored = dtype === "f16" && !f16 ? "f32" : dtype;
-    const known = [...sizes].map(([size, value]) => `${size} = ${value}`).join(", ");
+    const wantedSize = (size: Dim) =>
+      typeof size === "number" ? size : sizes.get(size) ?? tensor.shape[shape.indexOf(size)];
     const fits = tensor.dtype === stored && tensor.shape.length === shape.length &&
-      shape.every((size, axis) => {
-        if (typeof size === "number") return size === tensor.shape[axis];
-        if (!sizes.has(size)) sizes.set(size, tensor.shape[axis]);
-        return sizes.get(size) === tensor.shape[axis];
-      });
+      shape.every((size, axis) => wantedSize(size) === tensor.shape[axis]);
     if (!fits) {
       const wanted = describe({ dtype: stored, shape });
+      const known = [...sizes].map(([size, value]) => `${size} = ${value}`).join(", ");
       throw new Error(
         `run: input ${name} is ${describe(tensor)}, the program wants ${wanted}${known && ` (${known})`}.`,
       );
     }
+    shape.forEach((size, axis) => typeof size === "string" && sizes.set(size, tensor.shape[axis]));
   }
   return sizes;
 }

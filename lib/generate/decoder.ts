@@ -1,5 +1,5 @@
 // One token of every stream through the whole model. On the CPU the program has weights built in: dense ones laid out for the
-// products, which is exact, and 8-bit copies of NF4 weights, of which it says once what they change.
+// products, which is exact, or copies in few bits, of which it says once what they change.
 import type { Program } from "../engine/device.ts";
 import { byteLength, type Tensor } from "../engine/tensor.ts";
 import { firstSeen } from "../models/decoder.ts";
@@ -13,8 +13,8 @@ import { decodeGraph } from "./graphs.ts";
 
 export interface Decoder {
   readonly program: Program;
-  /** Whether it computes with 8-bit copies of NF4 weights. */
-  readonly approximate: boolean;
+  /** It computes with copies of the weights in so few bits. */
+  readonly bits?: 4 | 8;
   /** Whether it reads prompts too: its weights are exact, and faster than as inputs. */
   readonly readsPrompts: boolean;
 }
@@ -32,7 +32,8 @@ const decoders = new WeakMap<object, Map<string, Known>>();
 
 /** The decoder for a batch; `release` it when the batch is done. */
 export function borrowDecoder(batch: PromptBatch): Promise<{ decoder: Decoder; release(): void }> {
-  return borrow(batch.model, JSON.stringify(batch.setup), () => makeDecoder(batch));
+  const bits = bitsOf(batch.model);
+  return borrow(batch.model, `${JSON.stringify(batch.setup)} ${bits}`, () => makeDecoder(batch, bits));
 }
 
 /** What `make` gives for a model, made once for all of this kind. */
@@ -83,13 +84,18 @@ function closeIfDone({ decoder, users, dropped }: Known): void {
   if (dropped && users === 0) decoder.then(({ program }) => program.close(), () => {});
 }
 
-async function makeDecoder({ model, setup }: PromptBatch): Promise<Decoder> {
+/** Copies of the weights that decoding reads: those asked for (decodeIn), else 8-bit ones of NF4 weights. */
+function bitsOf({ device, weights, decodeBits }: Model): 4 | 8 | undefined {
+  if (device.backend !== "cpu") return undefined;
+  return decodeBits ?? ([...weights.values()].some(({ kind }) => kind === "nf4") ? 8 : undefined);
+}
+
+async function makeDecoder({ model, setup }: PromptBatch, bits: 4 | 8 | undefined): Promise<Decoder> {
   const weights = tensorsUnder(model, "");
-  const constants = builtIn(model, weights);
-  const program = await model.device.compile(decodeGraph(setup, typesOf(weights)), { constants });
-  const approximate = Object.keys(constants).some(isQuantisedPart);
-  const readsPrompts = !approximate && Object.keys(constants).length > 0;
-  return { program, approximate, readsPrompts };
+  const constants = builtIn(model, weights, bits);
+  const program = await model.device.compile(decodeGraph(setup, typesOf(weights), bits), { constants });
+  const readsPrompts = bits === undefined && Object.keys(constants).length > 0;
+  return { program, bits, readsPrompts };
 }
 
 const isQuantisedPart = (name: string) => /weight\.(codes|absmax|nested|offset|codebook)/.test(name);
@@ -98,20 +104,23 @@ const isQuantisedPart = (name: string) => /weight\.(codes|absmax|nested|offset|c
 const shareForCopies = 1 / 4;
 
 /** The weights that a program on the CPU holds in a form of its own. */
-function builtIn(model: Model, weights: Tensors): Tensors {
+function builtIn(model: Model, weights: Tensors, bits?: 4 | 8): Tensors {
   if (model.device.backend !== "cpu") return {};
   const quantised = Object.entries(weights).filter(([name]) => isQuantisedPart(name));
-  return { ...Object.fromEntries(quantised), ...denseBuiltIn(model, weights) };
+  return { ...Object.fromEntries(quantised), ...denseBuiltIn(model, weights, bits) };
 }
 
-/** The dense ones of them: the head's, and those of the blocks' linear layers; none where a copy of them does not fit. */
-export function denseBuiltIn(model: Model, weights: Tensors): Tensors {
+/**
+ * The dense ones of them: the head's, and those of the blocks' linear layers; none where a copy of them (in so few bits) does
+ * not fit.
+ */
+export function denseBuiltIn(model: Model, weights: Tensors, bits = 32): Tensors {
   if (model.device.backend !== "cpu") return {};
   const linear =
     /^model\.layers\..*_proj\.weight$|^decoder\.block\..*(Attention\.[qkvo]|DenseReluDense\.\w+)\.weight$/;
   const dense = Object.entries(weights).filter(([name]) => linear.test(name) || name === headName(model));
   const bytes = dense.reduce((sum, [, tensor]) => sum + byteLength(tensor), 0);
-  return bytes <= (freeMemory() ?? 0) * shareForCopies ? Object.fromEntries(dense) : {};
+  return bytes * bits / 32 <= (freeMemory() ?? 0) * shareForCopies ? Object.fromEntries(dense) : {};
 }
 
 /** The token `ids` of every stream goes to its slot in the cache; returns the logits after it. */
@@ -158,11 +167,11 @@ export function lasting({ model, rotary, cache }: PromptBatch): Tensors {
   return { ...rotary, ...tensorsUnder(model, ""), ...Object.fromEntries(caches) };
 }
 
-/** Bases of which it was said. */
-const reported = new WeakSet<PromptBatch["model"]["weights"]>();
+/** Bases of which it was said, and for how many bits. */
+const reported = new WeakMap<Model["weights"], Set<number>>();
 
 /**
- * Says once what 8-bit copies change: the prompts' last tokens go through the decoder too, and its logits are compared with
+ * Says once what copies in few bits change: the prompts' last tokens go through the decoder too, and its logits are compared with
  * the exact ones.
  */
 export async function reportApproximation(
@@ -170,9 +179,10 @@ export async function reportApproximation(
   decoder: Decoder,
   logits: Tensor,
 ): Promise<void> {
-  const { model: { device, weights }, prompts } = batch;
-  if (!decoder.approximate || reported.has(weights)) return;
-  reported.add(weights);
+  const { model: { device, weights }, prompts } = batch, { bits } = decoder;
+  const known = reported.get(weights) ?? new Set();
+  if (bits === undefined || known.has(bits)) return;
+  reported.set(weights, known.add(bits));
   const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length - 1 }));
   const ids = upload(batch, prompts.map((ids) => ids.at(-1)!));
   const inputs = { ids, ...stepInputs(batch, slots), ...slotInput(batch, slots) };
@@ -188,7 +198,7 @@ export async function reportApproximation(
   device.free(...Object.values(inputs), ...Object.values(outputs));
   const share = (100 * Math.sqrt(squares / reference)).toFixed(2);
   console.info(
-    `Answers are decoded from 8-bit copies of the NF4 weights: logits differ by at most ${
+    `Answers are decoded from ${bits}-bit copies of the weights: logits differ by at most ${
       largest.toFixed(3)
     }, ${share} % in the mean square.`,
   );

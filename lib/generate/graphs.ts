@@ -74,9 +74,10 @@ export function promptBlockGraph(setup: GenerationSetup, weights: Types, part: b
   });
 }
 
-function scores(x: Value, values: Values, { config, table }: GenerationSetup): Value {
+function scores(x: Value, values: Values, { config, table }: GenerationSetup, bits?: 8): Value {
   return matmul(norm(x, { weight: (name) => values[name] }, "model.norm", config), values[table], {
     transB: true,
+    bits,
   });
 }
 
@@ -97,11 +98,13 @@ export function promptHeadGraph(setup: GenerationSetup, weights: Types): Graph {
 
 /**
  * Tokens through the whole model: ids and caches -> the logits after tokens `last`, and new keys and values. Either one token
- * of every stream, or (on the CPU) tokens of prompts: see cachedAttention.
+ * of every stream, or (on the CPU) tokens of prompts: see cachedAttention. With `bits`, constant weights are multiplied with
+ * as copies in so few bits, the head's in 8, and the program reads no prompts.
  */
-export function decodeGraph(setup: GenerationSetup, weights: Types): Graph {
+export function decodeGraph(setup: GenerationSetup, weights: Types, bits?: 4 | 8): Graph {
   const { config, lora, cacheOnDevice } = setup;
-  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i);
+  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i),
+    decodesOnly = bits !== undefined;
   const cache = cacheType(config, "streams");
   const caches = layers.flatMap((i): [string, Type][] => [[`cacheK.${i}`, cache], [`cacheV.${i}`, cache]]);
   const types: Types = {
@@ -117,16 +120,19 @@ export function decodeGraph(setup: GenerationSetup, weights: Types): Graph {
     const outputs: Record<string, Value> = {};
     let x = embed(values.ids, values["model.embed_tokens.weight"], config);
     for (const i of layers) {
-      const layer = symbolicLayer(values, `model.layers.${i}.`, lora && { config: lora }, true);
+      const layer = symbolicLayer(values, `model.layers.${i}.`, lora && { config: lora }, bits);
       const [cacheK, cacheV] = [values[`cacheK.${i}`], values[`cacheV.${i}`]];
       const attend = (q: Value, k: Value, v: Value) =>
-        cachedAttention(q, k, v, { k: cacheK, v: cacheV, ranges: values.ranges }, headShape(config));
+        cachedAttention(q, k, v, { k: cacheK, v: cacheV, ranges: values.ranges }, {
+          ...headShape(config),
+          decodesOnly,
+        });
       const { y, k, v } = decoderBlock(x, layer, rotationOf(values), attend, config);
       outputs[`cacheK.${i}`] = cacheOnDevice ? writeCache(cacheK, k, values.slots) : k;
       outputs[`cacheV.${i}`] = cacheOnDevice ? writeCache(cacheV, v, values.slots) : v;
       x = y;
     }
-    return { logits: scores(gatherRows(x, values.last), values, setup), ...outputs };
+    return { logits: scores(gatherRows(x, values.last), values, setup, bits && 8), ...outputs };
   });
 }
 

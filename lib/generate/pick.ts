@@ -26,6 +26,18 @@ export function createPicker(
   { pick, seed, streamIds }: PickSettings,
 ): Picker {
   const { model: { device, config: { vocabSize } }, prompts } = batch;
+  // Without rules no history is needed, and a loop is quicker than a program's start.
+  const { temperature, repetitionPenalty, noRepeatNgramSize } = pick;
+  if (device.backend === "cpu" && temperature === 0 && repetitionPenalty === 1 && noRepeatNgramSize === 0) {
+    return {
+      next(logits) {
+        const ids = likeliest(logits.storage as Float32Array, vocabSize);
+        device.free(logits);
+        return Promise.resolve(device.upload(ids, [ids.length], "i32"));
+      },
+      free() {},
+    };
+  }
   const rows = prompts.flatMap((prompt) => [...prompt, ...Array(length - prompt.length).fill(0)]);
   let history = upload(batch, rows, prompts.length, length);
   return {
@@ -43,6 +55,16 @@ export function createPicker(
     },
     free: () => device.free(history),
   };
+}
+
+/** The first of the largest numbers in every row of `width`. */
+function likeliest(values: Float32Array, width: number): Int32Array<ArrayBuffer> {
+  return Int32Array.from({ length: values.length / width }, (_, row) => {
+    const begin = row * width;
+    let best = begin;
+    for (let i = begin + 1; i < begin + width; i++) if (values[i] > values[best]) best = i;
+    return best - begin;
+  });
 }
 
 /** A number in [0, 1) that depends on seed, stream and step alone. The mixing keeps 0 at 0, so steps count from 1. */

@@ -100,7 +100,7 @@ export async function openT5Streams(
   const { decoder: { program }, release } = await borrow(model, `t5 ${JSON.stringify(setup)}`, async () => {
     const graph = stepGraph(setup, typesOf(weights), onDevice);
     const constants = denseBuiltIn(model, weights);
-    return { program: await device.compile(graph, { constants }), approximate: false, readsPrompts: false };
+    return { program: await device.compile(graph, { constants }), readsPrompts: false };
   });
   const upload = (values: readonly number[], ...shape: number[]) =>
     device.upload(Int32Array.from(values), shape, "i32");

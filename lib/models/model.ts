@@ -100,6 +100,8 @@ export interface Model {
   readonly adapters: ReadonlyMap<string, Adapter>;
   /** Name of the adapter in use; undefined: the base alone. */
   readonly active?: string;
+  /** Bits of the weights' copies that answers are decoded from on the CPU (see decodeIn). */
+  readonly decodeBits?: 4 | 8;
 }
 
 /** The adapter in use. */

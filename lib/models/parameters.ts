@@ -82,14 +82,14 @@ function moduleNumber(name: string): number {
 }
 
 /**
- * `values[prefix + name]` is a graph's input for each tensor that `tensorsUnder` names. `eightBit`: see
+ * `values[prefix + name]` is a graph's input for each tensor that `tensorsUnder` names. `bits`: see
  * lib/engine/ops/matmul_nf4.ts.
  */
 export function symbolicLayer(
   values: Readonly<Record<string, Value>>,
   prefix: string,
   lora?: LoRAInputs,
-  eightBit?: boolean,
+  bits?: 4 | 8,
 ): Layer {
   const optional = (name: string): Value | undefined => values[prefix + name];
   const weight = (name: string): Value => {
@@ -99,13 +99,13 @@ export function symbolicLayer(
   };
   const product = (name: string, x: Value): Value => {
     const codes = optional(`${name}.weight.codes`);
-    if (!codes) return matmul(x, weight(`${name}.weight`), { transB: true });
+    if (!codes) return matmul(x, weight(`${name}.weight`), { transB: true, bits });
     const width = x.shape[1] as number;
     const shape = { out: codes.shape[0] as number * 2 / width, in: width };
     const part = (suffix: string) => weight(`${name}.weight.${suffix}`);
     const absmax = optional(`${name}.weight.absmax`) ??
       nestedAbsmax(part("nestedCodes"), part("nestedAbsmax"), part("offset"), part("codebook"));
-    return matmulNF4(x, codes, absmax, { ...shape, transB: true, eightBit });
+    return matmulNF4(x, codes, absmax, { ...shape, transB: true, bits });
   };
   const magnitudes = (name: string): Value | undefined => {
     const known = optional(`${name}.dora_scale`), m = optional(`${name}.lora_magnitude_vector`);

@@ -68,6 +68,10 @@ export interface OnnxContext {
   fresh(hint: string): string;
   /** Whether anybody reads this value. */
   used(value: Value): boolean;
+  /** What a value is called, once it is there. */
+  named(value: Value): string | undefined;
+  /** Names what another node of the graph would compute, because this op computes it along: that node adds nothing then. */
+  provide(value: Value, name: string): void;
   /** The content of an input of the graph that was declared constant at compilation. */
   constant(value: Value): TypedArray | undefined;
   /** A large constant, kept beside the model (no limit of 2 GB) and laid out by onnxruntime for itself. */

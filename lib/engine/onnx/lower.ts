@@ -27,6 +27,8 @@ export interface LoweredGraph {
   readonly hostInputs: readonly HostInput[];
   /** Names of the program's inputs that the model still reads. */
   readonly inputs: ReadonlySet<string>;
+  /** What the program's outputs are called in the model. */
+  readonly outputs: ReadonlyMap<string, string>;
   /** Large constants, by the name of the file that the model believes them to be in. */
   readonly external: readonly { path: string; data: Uint8Array }[];
 }
@@ -48,6 +50,8 @@ interface Surroundings {
   readonly constants: ReadonlyMap<number, TypedArray>;
   readonly used: ReadonlySet<number>;
   readonly graph: readonly Node[];
+  /** What values are called in the model. */
+  readonly names: Map<number, string>;
   /** By their names in the model. */
   readonly inputs: readonly (readonly [string, Value])[];
 }
@@ -127,6 +131,8 @@ function makeContext(shared: Shared, around: Surroundings, sink: Bytes[], bodies
     u32: (value) => constant(shared, "u32", value),
     fresh: (hint) => `${hint}_${shared.counter++}`,
     used: (value) => around.used.has(value.id),
+    named: ({ id }) => around.names.get(id),
+    provide: ({ id }, name) => void around.names.set(id, name),
     graph: around.graph,
     constant: ({ id }) => around.constants.get(id),
     initializer(hint, dtype, shape, data) {
@@ -198,7 +204,13 @@ export function openDraft(): OnnxDraft {
     read: new Set(),
   };
   const sink: Bytes[] = [], bodies: Bodies = new Map();
-  const nowhere: Surroundings = { constants: new Map(), used: new Set(), graph: [], inputs: [] };
+  const nowhere: Surroundings = {
+    constants: new Map(),
+    used: new Set(),
+    graph: [],
+    names: new Map(),
+    inputs: [],
+  };
   return {
     context: makeContext(shared, nowhere, sink, bodies),
     nodes: sink,
@@ -211,10 +223,11 @@ export function openDraft(): OnnxDraft {
         storage as TypedArray,
       ]);
       const inputs = [...graph.inputs].map(([name, value]) => [names[name] ?? name, value] as const);
-      const around = { constants: new Map(contents), used, graph: live, inputs };
-      const context = makeContext(shared, around, body ? bodies.get(body)! : sink, bodies);
       const nameOf = new Map(inputs.map(([name, { id }]) => [id, name]));
+      const around = { constants: new Map(contents), used, graph: live, names: nameOf, inputs };
+      const context = makeContext(shared, around, body ? bodies.get(body)! : sink, bodies);
       for (const node of live) {
+        if (node.outputs.every(({ id }) => nameOf.has(id) || !used.has(id))) continue; // provided
         const lower = lowerings?.get(node.op) ?? node.op.onnx;
         const results = lower(context, node.inputs.map(({ id }) => nameOf.get(id) ?? ""), node);
         node.outputs.forEach(({ id }, i) => results[i] !== undefined && nameOf.set(id, results[i]!));
@@ -232,10 +245,14 @@ export function openDraft(): OnnxDraft {
 export function lowerToOnnx(graph: Graph, constants: Readonly<Record<string, Tensor>> = {}): LoweredGraph {
   const draft = openDraft(), { shared } = draft;
   const values = draft.add(graph, { constants });
-  // Outputs get their own names through Identity, since one value may be two outputs, or an input.
-  const outputs = [...graph.outputs].map(([name, { dtype, shape }]) => {
-    draft.output(values.get(name)!, `out ${name}`);
-    return { name: `out ${name}`, dtype, shape };
+  // A value that is two outputs, or an input, gets a name of its own through Identity.
+  const taken = new Set<string>(graph.inputs.keys()), nameOf = new Map<string, string>();
+  const outputs = [...graph.outputs].map(([output, { dtype, shape }]) => {
+    let name = values.get(output)!;
+    if (taken.has(name)) draft.output(name, name = `out ${output}`);
+    taken.add(name);
+    nameOf.set(output, name);
+    return { name, dtype, shape };
   });
   const inputs = [...graph.inputs].filter(([name]) => shared.read.has(name))
     .map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
@@ -254,6 +271,7 @@ export function lowerToOnnx(graph: Graph, constants: Readonly<Record<string, Ten
     model: modelProto(proto),
     hostInputs,
     inputs: new Set(inputs.map(({ name }) => name)),
+    outputs: nameOf,
     external: shared.external.map(({ path, data }) => ({ path, data })),
   };
 }

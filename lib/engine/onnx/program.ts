@@ -22,7 +22,7 @@ const ortTypes: Record<DType, OrtTensor.Type> = { f32: "float32", f16: "float16"
 
 export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<CpuProgram> {
   const ort = await loadOnnxRuntime();
-  const { model, hostInputs, inputs: read, external } = lowerToOnnx(graph, settings.constants);
+  const { model, hostInputs, inputs: read, outputs, external } = lowerToOnnx(graph, settings.constants);
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["cpu"],
     intraOpNumThreads: settings.threads,
@@ -61,7 +61,7 @@ export async function compileOnnx(graph: Graph, settings: CpuSettings): Promise<
     });
     const results = await session.run(feeds);
     return Object.fromEntries([...graph.outputs].map(([name, { dtype }]) => {
-      const { data, dims } = results[`out ${name}`];
+      const { data, dims } = results[outputs.get(name)!];
       return [name, { dtype, shape: dims, storage: data as TypedArray }];
     }));
   };

@@ -8,7 +8,13 @@ import { expectDim, expectSame, expectType } from "../shape.ts";
 import { attendOnnx, biasRows, keysFirst } from "./attention_onnx.ts";
 import { integers, normal } from "./sample.ts";
 
-type CachedAttentionAttributes = { heads: number; kvHeads: number; scale: number };
+type CachedAttentionAttributes = {
+  heads: number;
+  kvHeads: number;
+  scale: number;
+  /** On the CPU: the program never reads a prompt's part, and is spared the choice, a node a layer with a graph inside. */
+  decodesOnly?: boolean;
+};
 
 /**
  * Token t sees lo <= i < hi of ranges[t], and itself, which is number hi. Numbers are cached positions; in a prompt's part
@@ -60,6 +66,7 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
       const past = node("Add", [mask, relative.past]);
       return [oneForEachStream(context, names, { ...shape, mask: past, own: relative.own })];
     }
+    if (shape.decodesOnly) return [oneForEachStream(context, names, { ...shape, mask })];
     const isStep = node("Squeeze", [node("Equal", [context.size(tokens), context.size(streams)])]);
     return context.nodes("If", [isStep], 1, {
       then_branch: branch((inner) => oneForEachStream(inner, names, { ...shape, mask })),
@@ -102,6 +109,17 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
       ],
       attributes: { heads: 4, kvHeads: 2, scale: 1 },
     },
+    {
+      inputs: [
+        normal(1, 3, 64),
+        normal(2, 3, 32),
+        normal(3, 3, 32),
+        normal(4, 3, 2, 9, 16),
+        normal(5, 3, 2, 9, 16),
+        integers([0, 9, 0, 0, 2, 5], 3, 2),
+      ],
+      attributes: { heads: 4, kvHeads: 2, scale: 0.25, decodesOnly: true },
+    },
     partSample(140, 9, 5),
     partSample(3, 6, 0),
   ],
@@ -141,7 +159,7 @@ function biasOfStreams(
 }
 
 function oneForEachStream(
-  { node, i64 }: OnnxContext,
+  { node, nodes, i64 }: OnnxContext,
   [q, k, v, cacheK, cacheV]: readonly string[],
   { heads, kvHeads, scale, width, mask, own: bias }: Shape & { mask: string; own?: string },
 ): string {
@@ -155,10 +173,10 @@ function oneForEachStream(
     axis: 3,
   });
   const p = node("Softmax", [all], { axis: -1 });
-  const split = (from: string, to: string) => node("Slice", [p, from, to, i64([3])]);
-  const fromPast = node("MatMul", [split(i64([0]), i64([-1])), cacheV]);
-  const fromOwn = node("Mul", [split(i64([-1]), i64([2 ** 40])), own(v)]);
-  return node("Reshape", [node("Add", [fromPast, fromOwn]), i64([-1, heads * size])]);
+  const sizes = node("Concat", [node("Shape", [cacheK], { start: 2, end: 3 }), i64([1])], { axis: 0 });
+  const [pPast, pOwn] = nodes("Split", [p, sizes], 2, { axis: 3 });
+  const fromPast = node("MatMul", [pPast, cacheV]), fromOwn = node("Mul", [pOwn, own(v)]);
+  return node("Reshape", [node("Add", [fromPast, fromOwn]), i64([-1, width])]);
 }
 
 function partOfPrompt(

@@ -1,12 +1,21 @@
 // matmul(a, b, c?) = alpha * op(a) op(b) + c, where op transposes on request. A linear layer's weight is [out, in]:
 // y = matmul(x, w, { transB: true }). Accumulation in f32; b may be stored as f16.
 import { matmul as matmulOnGpu } from "../../../kernels/matmul.ts";
-import { apply, type Dim, type OpDefinition, type Type, type Value } from "../graph.ts";
+import { type Bits, BLOCK, quantizeBlocks } from "../onnx/blocks.ts";
+import { apply, type Dim, type NodeView, type OpDefinition, type Type, type Value } from "../graph.ts";
+import type { OnnxContext } from "../onnx/context.ts";
 import { expectDim, expectType } from "../shape.ts";
+import { fewBitProduct, type FewBitWeight } from "./few_bits_onnx.ts";
 import { half, normal } from "./sample.ts";
 
 // deno-lint-ignore ban-types
-type MatmulAttributes = { alpha?: number; transA?: boolean; transB?: boolean } & {};
+type MatmulAttributes = {
+  alpha?: number;
+  transA?: boolean;
+  transB?: boolean;
+  /** On the CPU, and where b is a constant of the program: multiply by a copy of it in so few bits (few_bits_onnx.ts). */
+  bits?: Bits;
+} & {};
 
 function resultShape([a, b]: readonly Type[], { transA, transB }: MatmulAttributes): [Dim, Dim] {
   const left = expectType("matmul", "a", a, "f32", 2),
@@ -15,6 +24,14 @@ function resultShape([a, b]: readonly Type[], { transA, transB }: MatmulAttribut
   const [kOfB, n] = transB ? [right[1], right[0]] : right;
   expectDim("matmul", "the inner size of b", kOfB, k);
   return [m, n];
+}
+
+/** A constant weight [out, in] in few bits. */
+function copyOf(context: OnnxContext, { inputs, attributes }: NodeView): FewBitWeight | undefined {
+  const { bits, alpha = 1, transA = false, transB = false } = attributes as MatmulAttributes;
+  const data = context.constant(inputs[1]) as Float32Array | undefined;
+  if (!bits || !data || inputs[2] || transA || !transB || alpha !== 1) return undefined;
+  return { bits, block: BLOCK, ...quantizeBlocks(data, inputs[1].shape as number[], bits) };
 }
 
 export const matmulOp: OpDefinition<MatmulAttributes> = {
@@ -38,7 +55,10 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
       c ? dy : undefined,
     ];
   },
-  onnx(context, [a, b, ...c], { inputs, attributes }) {
+  onnx(context, [a, b, ...c], node) {
+    const product = fewBitProduct(context, a, node, (other) => copyOf(context, other));
+    if (product) return [product];
+    const { inputs, attributes } = node;
     const { alpha = 1, transA = false, transB = false } = attributes as MatmulAttributes;
     // A constant is laid out for the product once, by onnxruntime; an input is in every run (eight rows take twice as long).
     const constant = context.constant(inputs[1]) as Float32Array | undefined;

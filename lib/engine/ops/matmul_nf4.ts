@@ -3,11 +3,13 @@
 // On the CPU the forward product is onnxruntime's MatMulBnb4; its other form is broken there, so the gradient's weight is
 // dequantised in JavaScript before the run, and where a graph needs both, the forward product uses that copy too.
 import { matmulNF4 as matmulNF4OnGpu } from "../../../kernels/matmul.ts";
+import { type Bits, BLOCK, quantizeBlocks } from "../onnx/blocks.ts";
 import { apply, type NodeView, type OpDefinition, type Value } from "../graph.ts";
 import type { OnnxContext } from "../onnx/context.ts";
 import { dequantizeInto } from "../nf4/dequantize.ts";
 import { NF4_LEVELS } from "../nf4/levels.ts";
 import { expectDim, expectType } from "../shape.ts";
+import { fewBitProduct, type FewBitWeight } from "./few_bits_onnx.ts";
 import { nestedAbsmaxOp, unnest } from "./nested_absmax.ts";
 import { bytes, normal, positive } from "./sample.ts";
 
@@ -15,32 +17,38 @@ type MatmulNF4Attributes = {
   out: number;
   in: number;
   transB: boolean;
-  /** On the CPU, and where the weight is a constant of the program: multiply by an 8-bit copy of it (see below). */
-  eightBit?: boolean;
+  /** On the CPU, and where the weight is a constant of the program: multiply by a copy of it in so few bits (see below). */
+  bits?: Bits;
 };
 
 /**
- * For a few rows onnxruntime's 4-bit product is slow, and decoding is bound by it. Its 8-bit product is 50 times faster, and
- * NF4's levels times 127 are nearly whole numbers: round(127 level) in blocks of 64 with scale absmax / 127 is off by
- * about 0.8 % of a weight. lib/generate says what that changes in the logits.
+ * For a few rows onnxruntime's product with NF4 is slow, and decoding is bound by it. That with plain 8-bit numbers is 50 times
+ * faster, and NF4's levels times 127 are nearly whole numbers: round(127 level) in blocks of 64 with scale absmax / 127 is off
+ * by about 0.8 % of a weight. In 4 bits, NF4's levels have to be rounded to equal steps. lib/generate says what that changes in
+ * the logits.
  */
-function eightBitCopy(
+function copyOf(
   context: OnnxContext,
-  codes: Uint8Array,
-  absmax: Float32Array,
-  { out, in: width }: MatmulNF4Attributes,
-) {
+  { inputs: [, from, scales], attributes }: NodeView,
+): FewBitWeight | undefined {
+  const { bits, out, in: width, transB } = attributes as MatmulNF4Attributes;
+  const codes = bits && transB ? context.constant(from) as Uint8Array | undefined : undefined;
+  const absmax = codes && constantScales(context, scales);
+  if (!codes || !absmax) return undefined;
+  if (bits === 8) return { bits, block: 64, ...eightBits(codes, absmax) };
+  const weight = new Float32Array(out * width);
+  dequantizeInto(codes, absmax, weight);
+  return { bits: 4, block: BLOCK, ...quantizeBlocks(weight, [out, width], 4) };
+}
+
+function eightBits(codes: Uint8Array, absmax: Float32Array) {
   const byLevel = Uint8Array.from(NF4_LEVELS, (level) => Math.round(level * 127) + 128);
   const bytes = new Uint8Array(codes.length * 2);
   for (let i = 0; i < codes.length; i++) {
     bytes[2 * i] = byLevel[codes[i] >> 4];
     bytes[2 * i + 1] = byLevel[codes[i] & 15];
   }
-  const weight = context.initializer("eight_bit", "u8", [out, width / 64, 64], bytes);
-  return [
-    weight,
-    context.initializer("scales", "f32", [out * width / 64], absmax.map((scale) => scale / 127)),
-  ];
+  return { codes: bytes, scales: absmax.map((scale) => scale / 127) };
 }
 
 /** The node that undoes double quantisation, where the scales come from one. */
@@ -102,20 +110,8 @@ export const matmulNF4Op: OpDefinition<MatmulNF4Attributes> = {
   onnx(context, [x, codes, absmax], node) {
     const attributes = node.attributes as MatmulNF4Attributes;
     const { out, in: width, transB } = attributes;
-    const constant = context.constant(node.inputs[1]) as Uint8Array | undefined;
-    const scales = constant && constantScales(context, node.inputs[2]);
-    if (attributes.eightBit && scales) {
-      const copy = eightBitCopy(context, constant, scales, attributes);
-      return [
-        context.node("ms.MatMulNBits", [x, ...copy], {
-          K: width,
-          N: out,
-          bits: 8,
-          block_size: 64,
-          accuracy_level: 4,
-        }),
-      ];
-    }
+    const product = fewBitProduct(context, x, node, (other) => copyOf(context, other));
+    if (product) return [product];
     if (transB && !context.graph.some((other) => readsTransposed(other, node.inputs[1]))) {
       const attributes = { K: width, N: out, block_size: 64, quant_type: 1 };
       return [context.node("ms.MatMulBnb4", [x, codes, absmax], attributes)];
