@@ -8,14 +8,13 @@ import { expectDim, expectType } from "../shape.ts";
 import { fewBitProduct, type FewBitWeight } from "./few_bits_onnx.ts";
 import { half, normal } from "./sample.ts";
 
-// deno-lint-ignore ban-types
 type MatmulAttributes = {
   alpha?: number;
   transA?: boolean;
   transB?: boolean;
   /** On the CPU, and where b is a constant of the program: multiply by a copy of it in so few bits (few_bits_onnx.ts). */
   bits?: Bits;
-} & {};
+};
 
 function resultShape([a, b]: readonly Type[], { transA, transB }: MatmulAttributes): [Dim, Dim] {
   const left = expectType("matmul", "a", a, "f32", 2),
