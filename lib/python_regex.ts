@@ -3,6 +3,7 @@
 // given place; as places are few (a module's name is short) and every answer is remembered, nothing is tried twice.
 
 import { UserError } from "./errors.ts";
+import { type Cursor, cursorOf } from "./pattern_cursor.ts";
 
 /** Longest pattern: those that people write have some hundred characters. */
 const LONGEST = 4000;
@@ -38,18 +39,20 @@ export function fullMatcher(pattern: string): (text: string) => boolean {
 
 /** Recursive descent; each method reads one kind of part. */
 class PatternReader {
-  private at = 0;
+  private readonly pattern: Cursor;
 
-  constructor(private readonly pattern: string) {}
+  constructor(pattern: string) {
+    this.pattern = cursorOf(pattern);
+  }
 
   end(): void {
-    if (this.at < this.pattern.length) throw this.unreadable();
+    if (this.pattern.next !== undefined) throw this.unreadable();
   }
 
   alternatives(depth: number): Part {
     if (depth > DEEPEST) throw new UserError(`its groups are nested more than ${DEEPEST} deep`);
     const parts = [this.sequence(depth)];
-    while (this.take("|")) parts.push(this.sequence(depth));
+    while (this.pattern.take("|")) parts.push(this.sequence(depth));
     return parts.length === 1
       ? parts[0]
       : remembered((text, start) => union(parts.map((part) => part(text, start))));
@@ -57,7 +60,7 @@ class PatternReader {
 
   private sequence(depth: number): Part {
     const parts: Part[] = [];
-    while (this.at < this.pattern.length && !"|)".includes(this.pattern[this.at])) {
+    while (this.pattern.next !== undefined && !"|)".includes(this.pattern.next)) {
       parts.push(this.repeated(this.single(depth)));
     }
     return remembered((text, start) =>
@@ -68,24 +71,24 @@ class PatternReader {
   }
 
   private single(depth: number): Part {
-    if (this.take("(")) return this.group(depth);
-    if (this.take("^")) return (_, start) => start === 0 ? [start] : [];
-    if (this.take("$")) return ({ characters }, start) => start === characters.length ? [start] : [];
-    if (this.take(".")) return oneCharacter((character) => character !== "\n");
-    if ("*+?{".includes(this.pattern[this.at])) throw this.unreadable();
-    if (this.pattern[this.at] === "[") return oneCharacter(this.characterClass());
-    if (this.take("\\b")) return wordBoundary;
+    if (this.pattern.take("(")) return this.group(depth);
+    if (this.pattern.take("^")) return (_, start) => start === 0 ? [start] : [];
+    if (this.pattern.take("$")) return ({ characters }, start) => start === characters.length ? [start] : [];
+    if (this.pattern.take(".")) return oneCharacter((character) => character !== "\n");
+    if ("*+?{".includes(this.pattern.next!)) throw this.unreadable();
+    if (this.pattern.next === "[") return oneCharacter(this.characterClass());
+    if (this.pattern.take("\\b")) return wordBoundary;
     return oneCharacter(this.character());
   }
 
   private group(depth: number): Part {
-    const negative = this.take("?!"), ahead = negative || this.take("?=");
-    if (!ahead && !this.take("?:")) {
-      if (this.take("?P<") && !this.takeMatch(/^\w+>/)) throw this.unreadable();
-      if (this.pattern[this.at] === "?") throw this.unreadable();
+    const negative = this.pattern.take("?!"), ahead = negative || this.pattern.take("?=");
+    if (!ahead && !this.pattern.take("?:")) {
+      if (this.pattern.take("?P<") && !this.pattern.takeMatch(/^\w+>/)) throw this.unreadable();
+      if (this.pattern.next === "?") throw this.unreadable();
     }
     const inner = this.alternatives(depth + 1);
-    if (!this.take(")")) throw this.unreadable();
+    if (!this.pattern.take(")")) throw this.unreadable();
     if (!ahead) return inner;
     return (text, start) => inner(text, start).length > 0 !== negative ? [start] : [];
   }
@@ -94,17 +97,17 @@ class PatternReader {
   private repeated(part: Part): Part {
     const [least, most] = this.quantifier();
     if (least === 1 && most === 1) return part;
-    if ("*+?".includes(this.pattern[this.at] ?? " ")) {
-      if (!this.take("?")) throw this.unreadable(); // possessive, or a repetition of a repetition
+    if ("*+?".includes(this.pattern.next ?? " ")) {
+      if (!this.pattern.take("?")) throw this.unreadable(); // possessive, or a repetition of a repetition
     }
     return remembered((text, start) => repeat(part, text, start, least, most));
   }
 
   private quantifier(): [least: number, most: number] {
-    if (this.take("*")) return [0, Infinity];
-    if (this.take("+")) return [1, Infinity];
-    if (this.take("?")) return [0, 1];
-    const braces = this.takeMatch(/^\{(\d*)(,?)(\d*)\}/);
+    if (this.pattern.take("*")) return [0, Infinity];
+    if (this.pattern.take("+")) return [1, Infinity];
+    if (this.pattern.take("?")) return [0, 1];
+    const braces = this.pattern.takeMatch(/^\{(\d*)(,?)(\d*)\}/);
     if (!braces) return [1, 1];
     const [, from, comma, to] = braces;
     const least = Number(from), most = comma === "" ? least : to === "" ? Infinity : Number(to);
@@ -114,17 +117,18 @@ class PatternReader {
 
   private characterClass(): (character: string) => boolean {
     // Escapes and literals of a class mean in JavaScript what they mean in Python; each class matches one character.
-    const source = this.takeMatch(/^\[\^?\]?(?:\\[\s\S]|[^\]\\])*\]/)?.[0];
+    const source = this.pattern.takeMatch(/^\[\^?\]?(?:\\[\s\S]|[^\]\\])*\]/)?.[0];
     if (source === undefined) throw this.unreadable();
     return this.tester(source.replace(/^(\[\^?)\]/, "$1\\]")); // Python's []a] begins with a bracket
   }
 
   private character(): (character: string) => boolean {
-    if (this.pattern[this.at] !== "\\") {
-      const literal = this.pattern[this.at++];
+    if (this.pattern.next !== "\\") {
+      const literal = this.pattern.takeMatch(/^[\s\S]/)![0];
       return (character) => character === literal;
     }
-    const escape = this.takeMatch(/^\\(?:[dDwWsSnrtfv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[^a-zA-Z0-9])/)?.[0];
+    const escape = this.pattern.takeMatch(/^\\(?:[dDwWsSnrtfv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[^a-zA-Z0-9])/)
+      ?.[0];
     if (escape === undefined) throw this.unreadable();
     const literal = escape[1];
     return /^\W$/.test(literal) ? (character) => character === literal : this.tester(escape);
@@ -139,21 +143,9 @@ class PatternReader {
     }
   }
 
-  private take(text: string): boolean {
-    const found = this.pattern.startsWith(text, this.at);
-    if (found) this.at += text.length;
-    return found;
-  }
-
-  private takeMatch(expression: RegExp): RegExpExecArray | null {
-    const found = expression.exec(this.pattern.slice(this.at));
-    this.at += found?.[0].length ?? 0;
-    return found;
-  }
-
   private unreadable(): UserError {
-    const rest = JSON.stringify(this.pattern.slice(this.at, this.at + 20));
-    return new UserError(`${rest} at character ${this.at} is not understood`);
+    const { text, at } = this.pattern;
+    return new UserError(`${JSON.stringify(text.slice(at, at + 20))} at character ${at} is not understood`);
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { UserError } from "../errors.ts";
 import { ANY, type CharSet, charSet, complement, intersect, union, without } from "./charset.ts";
+import { type Cursor, cursorOf } from "../pattern_cursor.ts";
 import type { Term, Terms } from "./terms.ts";
 
 /** What a pattern was read into. */
@@ -106,10 +107,12 @@ function checkSyntax(pattern: string): void {
 
 /** Recursive descent over a pattern whose syntax is known to be right. */
 class PatternReader {
-  private at = 0;
+  private readonly pattern: Cursor;
   private depth = 0;
 
-  constructor(private readonly pattern: string) {}
+  constructor(pattern: string) {
+    this.pattern = cursorOf(pattern);
+  }
 
   read(): Part {
     return this.alternatives();
@@ -118,41 +121,45 @@ class PatternReader {
   private alternatives(): Part {
     if (++this.depth > DEEPEST) throw new UserError(`its groups are nested more than ${DEEPEST} deep`);
     const parts = [this.sequence()];
-    while (this.take("|")) parts.push(this.sequence());
+    while (this.pattern.take("|")) parts.push(this.sequence());
     this.depth--;
     return parts.length === 1 ? parts[0] : { kind: "any", parts };
   }
 
   private sequence(): Part {
     const parts: Part[] = [];
-    while (this.at < this.pattern.length && !"|)".includes(this.pattern[this.at])) {
+    while (this.pattern.next !== undefined && !"|)".includes(this.pattern.next)) {
       parts.push(this.repeated(this.single()));
     }
     return parts.length === 1 ? parts[0] : { kind: "all", parts };
   }
 
   private single(): Part {
-    if (this.take("(")) return this.group();
-    if (this.take("^")) return { kind: "start" };
-    if (this.take("$")) return { kind: "end" };
-    if (this.take(".")) return { kind: "set", set: complement(LINE_ENDS) };
-    if (this.take("[")) return { kind: "set", set: this.characterClass() };
-    return { kind: "set", set: this.take("\\") ? this.escape() : this.literal() };
+    if (this.pattern.take("(")) return this.group();
+    if (this.pattern.take("^")) return { kind: "start" };
+    if (this.pattern.take("$")) return { kind: "end" };
+    if (this.pattern.take(".")) return { kind: "set", set: complement(LINE_ENDS) };
+    if (this.pattern.take("[")) return { kind: "set", set: this.characterClass() };
+    return { kind: "set", set: this.pattern.take("\\") ? this.escape() : this.literal() };
   }
 
   private group(): Part {
-    if (this.take("?<=") || this.take("?<!")) throw new UserError("it looks behind, which is not supported");
-    const negative = this.take("?!"), ahead = negative || this.take("?=");
-    if (!ahead && !this.take("?:") && !this.takeMatch(/^\?<[^>]*>/) && this.pattern[this.at] === "?") {
+    if (this.pattern.take("?<=") || this.pattern.take("?<!")) {
+      throw new UserError("it looks behind, which is not supported");
+    }
+    const negative = this.pattern.take("?!"), ahead = negative || this.pattern.take("?=");
+    if (
+      !ahead && !this.pattern.take("?:") && !this.pattern.takeMatch(/^\?<[^>]*>/) && this.pattern.next === "?"
+    ) {
       throw new UserError("it changes flags inside, which is not supported");
     }
     const part = this.alternatives();
-    this.take(")");
+    this.pattern.take(")");
     return ahead ? { kind: "ahead", part, negative } : part;
   }
 
   private repeated(part: Part): Part {
-    const found = this.takeMatch(/^(?:[*+?]|\{(\d+)(,?)(\d*)\})\??/);
+    const found = this.pattern.takeMatch(/^(?:[*+?]|\{(\d+)(,?)(\d*)\})\??/);
     if (!found) return part;
     const [sign, from, comma, to] = found,
       [least, most] = {
@@ -168,13 +175,12 @@ class PatternReader {
   }
 
   private characterClass(): CharSet {
-    const negative = this.take("^");
+    const negative = this.pattern.take("^");
     let set: CharSet = [];
-    while (!this.take("]")) {
+    while (!this.pattern.take("]")) {
       const first = this.classAtom();
       // A range has one character on each side; "-" beside a class or at the end is itself.
-      if (this.pattern[this.at] === "-" && this.pattern[this.at + 1] !== "]" && isOne(first)) {
-        this.at++;
+      if (isOne(first) && this.pattern.takeMatch(/^-(?!\])/)) {
         set = union(set, charSet([[first[0], this.classAtom()[0]]]));
       } else set = union(set, first);
     }
@@ -182,52 +188,38 @@ class PatternReader {
   }
 
   private classAtom(): CharSet {
-    if (!this.take("\\")) return this.literal();
-    return this.take("b") ? one(8) : this.take("-") ? one(45) : this.escape();
+    if (!this.pattern.take("\\")) return this.literal();
+    return this.pattern.take("b") ? one(8) : this.pattern.take("-") ? one(45) : this.escape();
   }
 
   private literal(): CharSet {
-    const code = this.pattern.codePointAt(this.at)!;
-    this.at += code > 0xffff ? 2 : 1;
-    return one(code);
+    return one(this.pattern.takeMatch(/^[\s\S]/u)![0].codePointAt(0)!);
   }
 
   /** What stands behind a backslash. */
   private escape(): CharSet {
-    const property = this.takeMatch(/^[pP]\{[^}]*\}/)?.[0];
+    const property = this.pattern.takeMatch(/^[pP]\{[^}]*\}/)?.[0];
     if (property) return propertySet(property);
-    const code = this.takeMatch(/^(?:u\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))/);
+    const code = this.pattern.takeMatch(/^(?:u\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))/);
     if (code) return this.unit(parseInt(code[1] ?? code[2] ?? code[3], 16));
-    const control = this.takeMatch(/^c([a-zA-Z])/);
+    const control = this.pattern.takeMatch(/^c([a-zA-Z])/);
     if (control) return one(control[1].charCodeAt(0) % 32);
-    const letter = this.pattern[this.at];
+    const letter = this.pattern.next!;
     if (/[1-9k]/.test(letter)) throw new UserError("it refers back to a group, which is not supported");
     if (/[bB]/.test(letter)) {
       throw new UserError("it asks for the edge of a word (\\b), which is not supported");
     }
     const escaped = CLASSES[letter] ?? CONTROLS[letter];
     if (!escaped) return this.literal();
-    this.at++;
+    this.pattern.take(letter);
     return escaped;
   }
 
   /** Two halves of a surrogate pair are one character. */
   private unit(code: number): CharSet {
     if (code < 0xd800 || code > 0xdbff) return one(code);
-    const low = this.takeMatch(/^\\u(d[c-f][0-9a-f]{2})/i);
+    const low = this.pattern.takeMatch(/^\\u(d[c-f][0-9a-f]{2})/i);
     return one(low ? 0x10000 + (code - 0xd800) * 1024 + parseInt(low[1], 16) - 0xdc00 : code);
-  }
-
-  private take(text: string): boolean {
-    const found = this.pattern.startsWith(text, this.at);
-    if (found) this.at += text.length;
-    return found;
-  }
-
-  private takeMatch(expression: RegExp): RegExpExecArray | null {
-    const found = expression.exec(this.pattern.slice(this.at));
-    this.at += found?.[0].length ?? 0;
-    return found;
   }
 }
 
