@@ -30,6 +30,11 @@ export interface Characters {
   shortest(state: CharState): string;
   /** Any character of `set`, so many times: see {@linkcode Freedom}. */
   freedom(state: CharState, set: CharSet): Freedom;
+  /**
+   * The name of a set of which any characters can follow, at least `depth` of them, the text being free to end after each:
+   * for fewer characters than that, states with the same name are the same. Undefined for others.
+   */
+  openTo(state: CharState, depth: number): string | undefined;
 }
 
 /** How many characters of a set a text may have next, whichever they are. */
@@ -155,8 +160,23 @@ export function createCharacters(terms: Terms): Characters {
       if (!found) freedoms.set(state, found = freedomOf(state, pairs(set), steps));
       return found;
     },
+    openTo(state, depth) {
+      const first = steps(state);
+      for (let i = 0, one = state; i <= depth; i++) {
+        const list = steps(one), to = list[0]?.to;
+        if (!one.accepts || !to || !sameRanges(list, first) || list.some((step) => step.to !== to)) {
+          return undefined;
+        }
+        if (to === one) break; // the same forever
+        one = to;
+      }
+      return first.map(({ lo, hi }) => `${lo}-${hi}`).join();
+    },
   };
 }
+
+const sameRanges = (a: CharSteps, b: CharSteps): boolean =>
+  a.length === b.length && a.every(({ lo, hi }, i) => lo === b[i].lo && hi === b[i].hi);
 
 /** Letters first, then figures, then all of ASCII that can be seen. */
 const PREFERRED = [...Array(26).keys()].map((i) => 97 + i).concat(

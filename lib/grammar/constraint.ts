@@ -89,7 +89,7 @@ interface MaskMaker {
 
 function maskMaker(vocabulary: Vocabulary, machine: Machine): MaskMaker {
   const { all, rest, twins, size, eosIds } = vocabulary, length = Math.ceil(size / 32);
-  const known = boundedMap<number, Mask>(Math.max(64, Math.floor(MASK_BYTES / (4 * length))));
+  const known = boundedMap<number | string, Mask>(Math.max(64, Math.floor(MASK_BYTES / (4 * length))));
   const needs = new Map<number, number>();
 
   const allow = (words: Uint32Array, token: number) => {
@@ -102,6 +102,15 @@ function maskMaker(vocabulary: Vocabulary, machine: Machine): MaskMaker {
   const full = (state: number): Mask => {
     const before = known.get(state);
     if (before) return before;
+    // A long text's states, one for each length, have the same mask as long as no token meets their end.
+    const likeness = machine.likeness(state, all.deepest),
+      mask = likeness === undefined ? undefined : known.get(likeness);
+    const made = mask ?? make(state);
+    known.set(state, made);
+    if (!mask && likeness !== undefined) known.set(likeness, made);
+    return made;
+  };
+  const make = (state: number): Mask => {
     const free = machine.freedom(state), ends = new Set<number>();
     const words = begin(state, free ? vocabulary.free(free.count).slice() : new Uint32Array(length));
     let last = -1;
@@ -110,9 +119,7 @@ function maskMaker(vocabulary: Vocabulary, machine: Machine): MaskMaker {
       allow(words, token);
     });
     const further = free && free.count > 0 ? machine.bound(state) + 6 * free.furthest : 0;
-    const mask = { words, furthest: furthestOf(ends, machine.bound, further), exact: false };
-    known.set(state, mask);
-    return mask;
+    return { words, furthest: furthestOf(ends, machine.bound, further), exact: false };
   };
   const plan = (state: number): number[] => vocabulary.spell(machine.finish(state));
   const need = (state: number): number => {

@@ -16,6 +16,8 @@ export interface Frame {
   bound(): number;
   /** How many free characters it takes, whichever they are. */
   freedom?(): Freedom;
+  /** A name: tokens of at most `depth` bytes do with all frames of that name the same. */
+  likeness?(depth: number): string | undefined;
 }
 
 /** Lists of frames that replace one, the innermost last; an empty list: it is over. */

@@ -113,6 +113,10 @@ export function createFrames(
           return ""; // cannot be: half characters are there only where they can be finished
         },
         freedom: whole ? () => chars.freedom(state, FREE) : undefined,
+        likeness(depth) {
+          const set = whole ? chars.openTo(state, depth) : undefined;
+          return set && `${kind} ${set}`;
+        },
       };
     });
 

@@ -31,6 +31,8 @@ export interface Machine {
   next(state: number, byte: number): number;
   /** Free characters that a state takes whatever else it takes; undefined where only looking at each token tells. */
   freedom(state: number): Freedom | undefined;
+  /** A name: tokens of at most `depth` bytes can follow all states of that name, and are as far from an end behind them. */
+  likeness(state: number, depth: number): string | undefined;
   /** The shortest bytes to an end, and a bound of their number. */
   finish(state: number): string;
   bound(state: number): number;
@@ -108,6 +110,14 @@ export function createMachine(first: readonly Frame[]): Machine {
       const free = states[id].stacks.filter(({ frame }) => frame).map(({ frame }) => frame!.freedom?.());
       if (free.length === 1) return free[0]?.exact ? free[0] : undefined;
       return free.find((one) => one?.exact && one.count === MOST_FREE);
+    },
+    likeness(id, depth) {
+      const { stacks } = states[id];
+      const top = stacks.find((one) =>
+        one.frame && stacks.every((other) => other === one || other === one.below)
+      );
+      const name = top?.frame!.likeness?.(depth);
+      return name && `${name} ${top!.below!.id} ${stacks.length}`;
     },
     finish(id) {
       let bytes = "";
