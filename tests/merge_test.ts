@@ -1,6 +1,7 @@
 // mergeAdapter against PEFT's merge_and_unload (tests/reference/merge.py): weights and logits, both bases, every kind of adapter.
 import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
+import { elementCount } from "../lib/formats/dtypes.ts";
 import { attachLoRA, useAdapter } from "../lib/lora.ts";
 import { mergeAdapter } from "../lib/merge/merge.ts";
 import { loadModel } from "../lib/models/load.ts";
@@ -158,6 +159,19 @@ for (const device of all) {
       () => mergeAdapter(native, { into: "original" }),
       /is quantised itself/,
     );
+    const [name, tensor] = [...native.adapters.get("default")!.parameters].at(-1)!;
+    const broken = device.upload(new Float32Array(elementCount(tensor.shape)).fill(NaN), tensor.shape, "f32");
+    const { parameters, ...rest } = native.adapters.get("default")!;
+    const adapters = new Map([["default", {
+      ...rest,
+      parameters: new Map([...parameters, [name, broken]]),
+    }]]);
+    await refused(
+      "a broken adapter",
+      () => mergeAdapter({ ...native, adapters }),
+      /lora_[AB].* of the adapter "default" holds numbers that are not finite/,
+    );
+    assert.ok((await logits(native, row)).data.every(Number.isFinite));
     assert.deepEqual((await logits(tuned, row)).data, before);
   });
 }

@@ -2,7 +2,7 @@
 import { checkModel } from "../arguments.ts";
 import { UserError } from "../errors.ts";
 import { freeModel } from "../models/free.ts";
-import { activeAdapter, type Model, type Weight } from "../models/model.ts";
+import { activeAdapter, type Adapter, type Model, type Weight } from "../models/model.ts";
 import { chooseBase, forget } from "./base.ts";
 import { checkedRows, compareLogits, type LogitDifference, logitsOf } from "./difference.ts";
 import { mergedWeights } from "./weights.ts";
@@ -45,7 +45,7 @@ export interface MergedModel {
  * Weights are merged one at a time; unless `keep` is set, the old ones are given back one by one, so that a dense model is never
  * held twice. What the merged model takes is `estimateMemory(config, { tokens: 1 }).weights`: four bytes a weight on the CPU.
  *
- * @throws UserError when no adapter is in use; for a LoftQ adapter and "original" (it begins with what quantising lost, which the
+ * @throws UserError when no adapter is in use or it is broken; for a LoftQ adapter and "original" (it begins with what quantising lost, which the
  *   original still has); when the original is quantised, of other sizes, or cannot be loaded
  *
  * @example
@@ -69,6 +69,7 @@ export async function mergeAdapter(model: Model, options: MergeOptions = {}): Pr
       "The model has no adapter in use to merge: load one (loadAdapter) or choose one (useAdapter).",
     );
   }
+  await checkSound(model, adapter);
   const rows = options.rows === undefined ? undefined : checkedRows(model, options.rows);
   const base = await chooseBase(model, adapter, { ...options, keep });
   const before = rows && await logitsOf(model, rows);
@@ -78,6 +79,17 @@ export async function mergeAdapter(model: Model, options: MergeOptions = {}): Pr
   const merged: Model = { ...rest, name: `${model.name} (merged)`, weights, adapters: new Map() };
   if (!before) return { model: merged };
   return { model: merged, difference: compareLogits(before, await logitsOf(merged, before), model.config) };
+}
+
+/** A broken adapter is told before the weights that it would be added to are given back. */
+async function checkSound({ device }: Model, { name, parameters }: Adapter): Promise<void> {
+  for (const [parameter, tensor] of parameters) {
+    const [values] = await device.read(tensor) as Float32Array[];
+    if (values.every(Number.isFinite)) continue;
+    throw new UserError(
+      `mergeAdapter: ${parameter} of the adapter "${name}" holds numbers that are not finite: its training has failed.`,
+    );
+  }
 }
 
 /** Frees the unmerged model, but for what the merged one goes on with. */
