@@ -81,14 +81,24 @@ async function write(path: string, notebook: Notebook, overwrite: boolean): Prom
   if (there !== undefined && there !== text && !overwrite) {
     throw new UserError(`${path} is there and differs: add --overwrite, or another folder with --out.`);
   }
-  await Deno.writeTextFile(path, text);
+  await Deno.writeTextFile(path, text).catch(({ message }) => {
+    throw new UserError(`${path} cannot be written: ${message}`);
+  });
 }
 
 if (import.meta.main) {
   showUserErrors();
-  const args = parseArgs(Deno.args, { string: ["_", "out", "flags"], boolean: ["overwrite"] });
+  const args = parseArgs(Deno.args, {
+    string: ["_", "out", "flags"],
+    boolean: ["overwrite"],
+    unknown(argument, key) {
+      if (key) throw new UserError(`${argument} is no flag; there are --out, --flags and --overwrite.`);
+    },
+  });
   const out = args.out ?? "examples", flags = args.flags?.split(" ").filter(Boolean) ?? [];
-  await Deno.mkdir(out, { recursive: true });
+  await Deno.mkdir(out, { recursive: true }).catch(({ message }) => {
+    throw new UserError(`The folder ${out} cannot be made: ${message}`);
+  });
   for (const name of args._.length > 0 ? args._.map((name) => basename(String(name), ".ts")) : RECIPES) {
     const source = await Deno.readTextFile(new URL(`./${name}.ts`, import.meta.url)).catch(() => {
       throw new UserError(`There is no example ${name}: there are ${RECIPES.join(", ")}.`);

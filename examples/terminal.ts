@@ -2,6 +2,7 @@
 import { dirname } from "@std/path";
 import process from "node:process";
 import { createInterface } from "node:readline/promises";
+import { UserError } from "@fintune/fintune";
 
 /** Where lines come from. */
 export interface Lines {
@@ -15,13 +16,14 @@ export interface Lines {
 export function openLines(history: string): Lines {
   if (!Deno.stdin.isTerminal()) return { interactive: false, read: pipedLines() };
   const earlier = readHistory(history); // the latest first, as readline wants it
+  let keeps = true;
   return {
     interactive: true,
     async read(prompt) {
       const line = await ask(prompt, earlier);
       if (line === undefined || line.trim() === "" || line === earlier[0]) return line;
       earlier.unshift(line);
-      keepLine(history, line);
+      if (keeps) keeps = keepLine(history, line);
       return line;
     },
   };
@@ -56,14 +58,20 @@ function readHistory(path: string): string[] {
     return Deno.readTextFileSync(path).split("\n").filter((line) => line !== "").reverse().slice(0, 1000);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+    throw new UserError(`${path} cannot be read as a history of lines: ${(error as Error).message}`);
   }
 }
 
-// One line is added to the end: two chats at once do not overwrite each other's.
-function keepLine(path: string, line: string): void {
-  Deno.mkdirSync(dirname(path), { recursive: true });
-  Deno.writeTextFileSync(path, `${line}\n`, { append: true, mode: 0o600 });
+// One line is added to the end: two chats at once do not overwrite each other's. Where it cannot be, the chat goes on.
+function keepLine(path: string, line: string): boolean {
+  try {
+    Deno.mkdirSync(dirname(path), { recursive: true });
+    Deno.writeTextFileSync(path, `${line}\n`, { append: true, mode: 0o600 });
+    return true;
+  } catch (error) {
+    console.error(`The history is not kept: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 function pipedLines(): () => Promise<string | undefined> {

@@ -84,6 +84,9 @@ Deno.test("what cannot be meant is one sentence", async () => {
       ["--task", "sentiments"],
       /--task is "sentiments"; it is one of both, sentiment, answers/,
     ],
+    ["notebooks", ["--owerwrite"], /--owerwrite is no flag; there are --out, --flags and --overwrite/],
+    ["notebooks", ["--out", "README.md"], /The folder README\.md cannot be made/],
+    ["notebooks", ["tiny_example"], /There is no example tiny_example/],
   ];
   for (const [example, args, message] of wrong) {
     const { code, stderr } = await run(example, args);
