@@ -7,6 +7,7 @@ import { attachLoRA } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
 import type { Model, Weight } from "../lib/models/model.ts";
 import { saveModel } from "../lib/models/save_model.ts";
+import { saveAdapter } from "../lib/peft.ts";
 import { quantizeNF4 } from "../lib/quantize/quantize.ts";
 import { devices } from "./devices.ts";
 import { families, referenceFolder } from "./references.ts";
@@ -81,6 +82,8 @@ Deno.test("half precision is rounded to nearest; shards are no larger than asked
       checkpoint.close();
     }
     // A large tensor has a shard of its own.
+    await saveModel(model, folder, { maxShardSize: Infinity, overwrite: true });
+    assert.deepEqual((await names(folder)).filter((name) => name.startsWith("model")), ["model.safetensors"]);
     await saveModel(model, folder, { maxShardSize: 1, overwrite: true });
     assert.equal(
       (await names(folder)).filter((name) => name.startsWith("model-")).length,
@@ -207,4 +210,10 @@ Deno.test("what would be lost is refused, and nothing stays behind", () =>
       saveModel(model, join(folder, "file")), /where a folder is expected/);
     await refused("below a file", () =>
       saveModel(model, join(folder, "file", "model")), /where a folder is expected/);
+    const adapter = join(folder, "adapter");
+    await saveAdapter(adapted, adapter);
+    const before = await names(adapter);
+    await refused("an adapter's folder", () =>
+      saveModel(model, adapter, { overwrite: true }), /holds an adapter.*choose another folder/);
+    assert.deepEqual(await names(adapter), before);
   }));

@@ -61,7 +61,7 @@ const TOKENIZER = [
  * @param model dense, without an adapter in use: {@linkcode mergeAdapter} makes both so
  * @param folder made if it is not there
  * @throws UserError when an adapter is in use, weights are quantised or too large for f16, the chat template does not work,
- *   or the folder already holds a model or files of its names
+ *   or the folder already holds a model or files of its names, or an adapter
  *
  * @example
  * ```ts
@@ -81,6 +81,7 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
   const small = smallFiles(model, settings.dtype, shards, options.chatTemplate);
   const files = [...shards.keys(), ...small.keys()];
   const there = await namesIn(folder);
+  refuseAdapter(folder, there);
   if (!options.overwrite) refuseTaken(folder, there, files);
   const fill = async (temporary: string) => {
     for (const [file, tensors] of shards) {
@@ -143,12 +144,12 @@ type Shards = Map<string, Map<string, TensorData & { bytes: number }>>;
 /** Which tensors go into which file, in the model's order, as huggingface_hub splits them. */
 function shardsOf(model: Model, { dtype, maxShardSize }: { dtype: Precision; maxShardSize: number }): Shards {
   checkSavable(model);
-  const { code } = DTYPES[dtype], parts: Map<string, TensorData & { bytes: number }>[] = [];
-  let size = Infinity;
+  const { code } = DTYPES[dtype], parts: Map<string, TensorData & { bytes: number }>[] = [new Map()];
+  let size = 0;
   for (const [name, weight] of model.weights) {
     if (weight.kind !== "dense") continue;
     const { shape } = weight.tensor, bytes = elementCount(shape) * elementBytes(code);
-    if (size + bytes > maxShardSize) {
+    if (size > 0 && size + bytes > maxShardSize) {
       parts.push(new Map());
       size = 0;
     }
@@ -249,6 +250,14 @@ function refuseTaken(folder: string, there: Set<string> | undefined, files: read
   if (!taken) return;
   throw new UserError(
     `${folder} already holds a model (${taken}): choose another folder, or replace it with { overwrite: true }.`,
+  );
+}
+
+/** Beside an adapter's files Transformers takes a model for the base, and adds the adapter once more. */
+function refuseAdapter(folder: string, there: Set<string> | undefined): void {
+  if (!there?.has("adapter_config.json")) return;
+  throw new UserError(
+    `${folder} holds an adapter, which Transformers would add to the saved model again: choose another folder.`,
   );
 }
 
