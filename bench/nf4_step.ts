@@ -3,10 +3,9 @@
 //   deno run -A bench/nf4_step.ts [--steps 3] [--length 512] [--layers 22] [--keep FOLDER] [--no-rival]
 // The model is written to a temporary folder (2.2 GB, f16, in shards), or to FOLDER, where a later run finds it.
 import { join } from "@std/path";
-import { markdownTable, type ModelConfig, parseConfig, seededRandom } from "../mod.ts";
-import { parameterShapes } from "../lib/models/config.ts";
-import { type TensorData, toFloat16, writeSafetensors } from "../lib/formats/safetensors.ts";
+import { markdownTable, seededRandom } from "../mod.ts";
 import { gigabytes, machine, type Memory, ours, parseArgs, rival, verdict } from "./sides.ts";
+import { tinyLlama, writeTinyLlama } from "./tinyllama.ts";
 
 interface Training extends Memory {
   tokensPerSecond: number;
@@ -25,74 +24,13 @@ const options = parseArgs(Deno.args, {
   default: { steps: 3, length: 512, layers: 22, rival: true },
 });
 
-const tinyLlama = {
-  architectures: ["LlamaForCausalLM"],
-  model_type: "llama",
-  vocab_size: 32000,
-  hidden_size: 2048,
-  intermediate_size: 5632,
-  num_hidden_layers: options.layers,
-  num_attention_heads: 32,
-  num_key_value_heads: 4,
-  hidden_act: "silu",
-  rms_norm_eps: 1e-5,
-  rope_theta: 10000,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false,
-  torch_dtype: "float16",
-};
-
-/** f16 bits of normal numbers, drawn from a table of 65,536 of them. */
-function halves(count: number, random: () => number, table: Uint16Array): Uint8Array {
-  const bits = new Uint16Array(count);
-  let state = Math.floor(random() * 2 ** 32) | 1;
-  for (let i = 0; i < count; i++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    bits[i] = table[state >>> 16];
-  }
-  return new Uint8Array(bits.buffer);
-}
-
-/** Random weights as Transformers saves a large model: f16, shards of a quarter each, and their index. */
-async function writeModel(folder: string, config: ModelConfig): Promise<void> {
-  const random = seededRandom(1);
-  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const table = new Uint16Array(
-    toFloat16(Float32Array.from({ length: 2 ** 16 }, () => 0.02 * normal())).buffer,
-  );
-  const ones = (count: number) => new Uint8Array(new Uint16Array(count).fill(0x3c00).buffer);
-  const shapes = [...parameterShapes(config)];
-  const shards = 4, perShard = Math.ceil(shapes.length / shards);
-  const weightMap: Record<string, string> = {};
-  for (let shard = 0; shard < shards; shard++) {
-    const file = `model-0000${shard + 1}-of-0000${shards}.safetensors`;
-    const tensors = new Map<string, TensorData>();
-    for (const [name, shape] of shapes.slice(shard * perShard, (shard + 1) * perShard)) {
-      const count = shape.reduce((product, size) => product * size, 1);
-      const data = () => shape.length === 1 ? ones(count) : halves(count, random, table);
-      tensors.set(name, { dtype: "F16", shape, data });
-      weightMap[name] = file;
-    }
-    await writeSafetensors(join(folder, file), tensors, { format: "pt" });
-  }
-  const index = { metadata: {}, weight_map: weightMap };
-  await Deno.writeTextFile(join(folder, "model.safetensors.index.json"), JSON.stringify(index));
-  await Deno.writeTextFile(join(folder, "config.json"), JSON.stringify(tinyLlama));
-}
-
 const folder = options.keep ?? await Deno.makeTempDir();
 const scratch = await Deno.makeTempDir();
 try {
-  const config = parseConfig(tinyLlama);
-  const written = await Deno.stat(join(folder, "config.json")).catch(() => undefined);
-  if (!written) {
-    await Deno.mkdir(folder, { recursive: true });
-    await writeModel(folder, config);
-  }
+  await writeTinyLlama(folder, options.layers);
+  const { vocab_size: vocabulary } = tinyLlama();
   const random = seededRandom(0);
-  const row = Array.from({ length: options.length }, () => 5 + Math.floor(random() * (config.vocabSize - 5)));
+  const row = Array.from({ length: options.length }, () => 5 + Math.floor(random() * (vocabulary - 5)));
   const rows = join(scratch, "rows.json"), adapter = join(scratch, "adapter");
   await Deno.writeTextFile(rows, JSON.stringify([row]));
   const task = {
