@@ -10,6 +10,7 @@ import {
   jsonScores,
   loadModel,
   regexConstraint,
+  streamText,
   UserError,
 } from "@fintune/fintune";
 import { riskRows, riskSchema } from "../examples/qwen2_risk/rows.ts";
@@ -52,6 +53,40 @@ Deno.test("choices and patterns; each answer is the same alone and among others"
     await generate(model, questions[0], { constraint: figure, temperature: 1.5 }),
     /^-?\d{1,3}(?:\.\d)? %$/,
   );
+});
+
+Deno.test("streamed, an answer has the same text, greedy and drawn, and comes in pieces", async () => {
+  const constraint = await jsonSchemaConstraint(tokenizer, riskSchema);
+  for (const temperature of [0, 1]) {
+    const options = { constraint, maxNewTokens: 64, temperature, seed: 3 };
+    for (const question of questions.slice(0, 2)) {
+      const pieces: string[] = [];
+      for await (const piece of streamText(model, question, options)) pieces.push(piece);
+      assert.ok(pieces.length > 5 && pieces.every((piece) => !piece.includes("\ufffd")), `${pieces}`);
+      assert.equal(pieces.join(""), await generate(model, question, options));
+    }
+  }
+  const stop = new AbortController(), begun: string[] = [];
+  for await (const piece of streamText(model, questions[0], { constraint, signal: stop.signal })) {
+    begun.push(piece);
+    if (begun.length === 3) stop.abort();
+  }
+  assert.throws(() => JSON.parse(begun.join(""))); // stopped from outside, the JSON is cut
+  for await (const piece of streamText(model, questions[0], { constraint })) {
+    assert.ok(begun.join("").startsWith(piece)); // leaving the loop gives the place back
+    break;
+  }
+});
+
+Deno.test("at any maxNewTokens the JSON is whole, however near: it is ended before, not cut", async () => {
+  const schema = { type: "array", items: { type: "string" }, minItems: 1 };
+  const constraint = await jsonSchemaConstraint(tokenizer, schema);
+  for (const maxNewTokens of [4, 5, 8, 13, 40]) {
+    for (const temperature of [0, 1.5]) {
+      const answer = await generate(model, questions[1], { constraint, maxNewTokens, temperature });
+      assert.ok(JSON.parse(answer).length >= 1, answer);
+    }
+  }
 });
 
 Deno.test("a limit under the shortest answer, beams and banned repetitions are refused", async () => {

@@ -3,7 +3,8 @@ import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { PickAttributes } from "../engine/ops/pick_token.ts";
 import type { ConstraintSource } from "./constraint.ts";
-import { openStreams } from "./streams.ts";
+import { openStreams, type TokenStreams } from "./streams.ts";
+import type { StreamToken } from "./streams_stream.ts";
 
 export interface ConstrainedSettings {
   readonly constraint: ConstraintSource;
@@ -23,6 +24,38 @@ export async function answerConstrained(
   settings: ConstrainedSettings,
   take: (prompt: number, token: number) => void,
 ): Promise<void> {
+  const { streams, answers } = submitted(model, prompts, settings);
+  try {
+    await Promise.all(
+      answers().map(async (tokens, i) => {
+        for await (const { token } of tokens) take(i, token);
+      }),
+    );
+  } finally {
+    await streams.close();
+  }
+}
+
+/** The tokens of one answer; leaving the loop ends it. */
+export async function* streamConstrained(
+  model: Model,
+  prompt: number[],
+  settings: ConstrainedSettings,
+): AsyncGenerator<number, void, void> {
+  const { streams, answers } = submitted(model, [prompt], settings);
+  try {
+    for await (const { token } of answers()[0]) yield token;
+  } finally {
+    await streams.close();
+  }
+}
+
+/** Streams of their own for the prompts, and how these are handed to them. */
+function submitted(
+  model: Model,
+  prompts: readonly number[][],
+  settings: ConstrainedSettings,
+): { streams: TokenStreams; answers(): AsyncGenerator<StreamToken, void, void>[] } {
   const { constraint, maxNewTokens, batchSize, seed, eosTokenIds, pick, signal } = settings;
   if (pick.noRepeatNgramSize > 0) {
     throw new UserError("noRepeatNgramSize cannot be held together with a constraint: set it to 0.");
@@ -33,22 +66,10 @@ export async function answerConstrained(
     maxStreams: Math.min(batchSize, prompts.length),
     maxLength: Math.max(2, Math.min(most, positions)),
   });
-  try {
-    const answers = prompts.map((prompt, i) =>
-      streams.submit(prompt, {
-        ...pick,
-        constraint,
-        maxNewTokens,
-        seed,
-        streamId: settings.streamIds?.[i] ?? i,
-        eosTokenIds,
-        signal,
-      })
+  const request = { ...pick, constraint, maxNewTokens, seed, eosTokenIds, signal };
+  const answers = () =>
+    prompts.map((prompt, i) =>
+      streams.submit(prompt, { ...request, streamId: settings.streamIds?.[i] ?? i })
     );
-    await Promise.all(answers.map(async (tokens, i) => {
-      for await (const { token } of tokens) take(i, token);
-    }));
-  } finally {
-    await streams.close();
-  }
+  return { streams, answers };
 }

@@ -5,7 +5,7 @@ import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { checkIds } from "../train/inspect.ts";
 import { searchBeams } from "./beams.ts";
-import { answerConstrained } from "./constrained.ts";
+import { answerConstrained, streamConstrained } from "./constrained.ts";
 import type { ConstraintSource } from "./constraint.ts";
 import { decode } from "./decode.ts";
 
@@ -168,7 +168,8 @@ async function answerBatch(
 }
 
 /**
- * Yields an answer's text as it comes, in pieces that are whole characters.
+ * Yields an answer's text as it comes, in pieces that are whole characters: together the text of {@linkcode generate} with the
+ * same options, under a constraint too.
  *
  * @throws UserError as {@linkcode generate}
  *
@@ -186,23 +187,17 @@ export async function* streamText(
   prompt: string,
   options: GenerateOptions = {},
 ): AsyncGenerator<string, void, void> {
-  const { eosTokenIds, signal, ...settings } = settled(model, options);
+  const settings = settled(model, options), { eosTokenIds, signal } = settings;
   if (settings.numBeams > 1) {
     throw new UserError(
       "streamText cannot search beams, whose answer is known only at the end: use generate.",
     );
   }
   const ids = promptIds(model, prompt, 0);
-  if (settings.constraint) {
-    throw new UserError(
-      "streamText takes no constraint: use generate, or openStreams for its tokens as they come.",
-    );
-  }
   if (signal?.aborted) return;
-  const maxNewTokens = Math.min(settings.maxNewTokens, room(model, ids));
   const tokens: number[] = [];
   let sent = 0;
-  for await (const [token] of decode(model, [ids], { ...settings, maxNewTokens, streamIds: [0] })) {
+  for await (const token of streamTokens(model, ids, settings)) {
     tokens.push(token);
     if (eosTokenIds.includes(token) || signal?.aborted) break;
     const text = model.tokenizer!.decode(tokens);
@@ -213,6 +208,20 @@ export async function* streamText(
   }
   const rest = model.tokenizer!.decode(tokens).slice(sent);
   if (rest.length > 0) yield rest;
+}
+
+/** One answer's tokens as they come. */
+async function* streamTokens(
+  model: Model,
+  ids: number[],
+  settings: Settings,
+): AsyncGenerator<number, void, void> {
+  const { constraint } = settings, one = { ...settings, streamIds: [settings.streamIds?.[0] ?? 0] };
+  if (constraint) yield* streamConstrained(model, ids, { ...one, constraint });
+  else {
+    const maxNewTokens = Math.min(settings.maxNewTokens, room(model, ids));
+    for await (const [token] of decode(model, [ids], { ...one, maxNewTokens })) yield token;
+  }
 }
 
 function promptIds(model: Model, prompt: string | readonly number[], index: number): number[] {
