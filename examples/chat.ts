@@ -11,6 +11,7 @@
 import { fromFileUrl } from "@std/path";
 import {
   alpaca,
+  decodeIn,
   financeQA,
   type GenerateOptions,
   loadAdapter,
@@ -30,6 +31,11 @@ const flags = readFlags("A chat in the terminal: chat.ts [flags]", {
   "model": text("Folder of a model, or its name on the Hub; default: the embedded small Llama"),
   "adapter": text("Folder of an adapter for it, or its name on the Hub"),
   "quantize": choice("Quantise the model while loading", ["none", "nf4"], "none"),
+  "bits": choice(
+    "Bits of the weights that answers are decoded from: fewer are faster",
+    ["auto", "8", "4"],
+    "auto",
+  ),
   "prompt": choice(
     "How questions become text: the model's chat template, or as a recipe asks, each question alone",
     ["auto", "chat", "financeQA", "alpaca"],
@@ -51,7 +57,8 @@ const settings: GenerateOptions & Record<string, unknown> = { maxNewTokens: 256 
 
 // %% The model
 const folder = flags.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
-const base = await loadModel(folder, flags.quantize === "nf4" ? { quantize: "nf4" } : {});
+const loaded = await loadModel(folder, flags.quantize === "nf4" ? { quantize: "nf4" } : {});
+const base = flags.bits === "auto" ? loaded : decodeIn(loaded, { bits: flags.bits === "4" ? 4 : 8 });
 const tuned = flags.adapter === undefined ? undefined : await loadAdapter(base, flags.adapter);
 if (!base.tokenizer) {
   throw new UserError(`${folder} has no tokenizer.json: a chat needs the tokenizer's files.`);

@@ -9,7 +9,7 @@
 
 // %% Settings
 import { basename, dirname, fromFileUrl } from "@std/path";
-import { alpaca, financeQA, loadAdapter, loadModel, serve, showUserErrors } from "@fintune/fintune";
+import { alpaca, decodeIn, financeQA, loadAdapter, loadModel, serve, showUserErrors } from "@fintune/fintune";
 import { choice, readFlags, text, whole } from "./flags.ts";
 import { financeQuestions } from "./tiny/questions.ts";
 
@@ -18,6 +18,11 @@ const flags = readFlags("A model as a page to chat on: serve.ts [flags]", {
   "model": text("Folder of a model, or its name on the Hub; default: the embedded small Llama"),
   "adapter": text("Folder of an adapter for it, or its name on the Hub"),
   "quantize": choice("Quantise the model while loading", ["none", "nf4"], "none"),
+  "bits": choice(
+    "Bits of the weights that answers are decoded from: fewer are faster",
+    ["auto", "8", "4"],
+    "auto",
+  ),
   "prompt": choice(
     "How questions become text: the model's chat template, or as a recipe asks, each question alone",
     ["auto", "chat", "financeQA", "alpaca"],
@@ -29,7 +34,8 @@ const flags = readFlags("A model as a page to chat on: serve.ts [flags]", {
 // %% The model, and what the page shows
 const embedded = flags.model === undefined;
 const folder = flags.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
-const base = await loadModel(folder, flags.quantize === "nf4" ? { quantize: "nf4" } : {});
+const loaded = await loadModel(folder, flags.quantize === "nf4" ? { quantize: "nf4" } : {});
+const base = flags.bits === "auto" ? loaded : decodeIn(loaded, { bits: flags.bits === "4" ? 4 : 8 });
 const name = embedded ? "small-llama" : basename(folder);
 /** Recipes write their adapter into a folder of that name, inside one that tells more. */
 const adapterName = (path: string) => basename(basename(path) === "adapter" ? dirname(path) : path);
