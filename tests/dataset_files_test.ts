@@ -1,9 +1,12 @@
 // Where rows come from: encodings, gzip, folders and splits, globs, URLs, plain text, JSON in all its shapes.
 
+import { fromFileUrl } from "@std/path";
 import assert from "node:assert/strict";
+import { glob } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { readCsv } from "../lib/data/csv.ts";
 import { chooseSplit } from "../lib/data/files.ts";
+import { globFiles } from "../lib/data/glob.ts";
 import { readJson } from "../lib/data/json.ts";
 import { loadDataset, type LoadOptions } from "../lib/data/load.ts";
 import { decodeText } from "../lib/data/text.ts";
@@ -313,6 +316,30 @@ Deno.test("globs: matches in the order of their names", async () => {
     "g/deep/a3.jsonl",
   ]);
   await refused("no match", () => load("g/*.parquet"), /matches no file/);
+});
+
+Deno.test("globs fit the files that Node's own finds, and need no permission but to read", async () => {
+  const names = ["a1", "a2", "a10", "[x]", "b/a1", "b/c/a1", "b/c/d/z", ".hidden", "b/.git/a1"];
+  for (const name of names) await file(`globs/${name}.csv`, "a\n1\n");
+  const patterns =
+    "*.csv a?.csv a[2-9]*.csv a[!2]*.csv **/*.csv ** b/**/a1.csv */a1.csv */c/* {a1,b/c/{a1,no}}.csv " +
+    "a{1..10}.csv .h* b/.*/* **/c/**/*.csv a1.csv/* no/* ./b/../a*";
+  for (const pattern of patterns.split(" ").map((pattern) => `${folder}/globs/${pattern}`)) {
+    const paths = await Array.fromAsync(glob(pattern));
+    const files = paths.filter((path) => Deno.statSync(path).isFile);
+    assert.deepEqual(await globFiles(pattern), files.sort(), pattern);
+  }
+  await Deno.symlink(`${folder}/globs/b`, `${folder}/globs/link`, { type: "dir" });
+  const through = ["*/a1.csv", "**/a1.csv"].map((pattern) => globFiles(`${folder}/globs/${pattern}`));
+  assert.deepEqual((await Promise.all(through)).map(({ length }) => length), [2, 3], "a link as in a shell");
+
+  const from = JSON.stringify(import.meta.resolve("../mod.ts"));
+  const script = `import { loadDataset } from ${from}; console.log(String(await loadDataset("a*.csv")));`;
+  await Deno.writeTextFile(`${folder}/globs/load.ts`, script);
+  const config = fromFileUrl(import.meta.resolve("../deno.json"));
+  const args = ["run", "--no-prompt", "--no-check", "--config", config, "--allow-read", "load.ts"];
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args, cwd: `${folder}/globs` }).output();
+  assert.equal(new TextDecoder().decode(stdout), "a*.csv: 3 rows (a)\n");
 });
 
 Deno.test("URLs: by ending or content type, through redirects; what fails is one sentence", async () => {

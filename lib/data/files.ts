@@ -1,11 +1,11 @@
 // Which files a source means: a path, a folder, a glob or a URL, and which of a folder's files belong to a split.
 
-import { glob } from "node:fs/promises";
 import { basename, dirname, extname, join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../formats/file_error.ts";
 import { splitsByName } from "../hub/dataset_card.ts";
 import { isURL, kindOfURL } from "./download.ts";
+import { globFiles } from "./glob.ts";
 import type { DataFile, LoadOptions } from "./options.ts";
 
 const TABLES = [".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"];
@@ -32,15 +32,12 @@ export async function localFiles(source: string, options: LoadOptions): Promise<
     return chooseSplit([source], dirname(source), options.split).map((path) => fileOf(path, options));
   }
   if (!/[*?[{]/.test(source)) return undefined;
-  const paths: string[] = [];
-  try {
-    for await (const path of glob(source)) if ((await statOf(path))?.isFile) paths.push(path);
-  } catch (error) {
+  const paths = await globFiles(source).catch((error) => {
     throw fileError(error, source, "read");
-  }
+  });
   if (paths.length === 0) throw new UserError(`${source} matches no file.`);
   const base = source.slice(0, source.search(/[*?[{]/)).replace(/[^/\\]*$/, "");
-  return chooseSplit(paths.sort(), base, options.split ?? "all").map((path) => fileOf(path, options));
+  return chooseSplit(paths, base, options.split ?? "all").map((path) => fileOf(path, options));
 }
 
 /** The file behind a URL: its path's ending says what it is, else the server's content type. */
