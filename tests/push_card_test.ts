@@ -117,7 +117,17 @@ Deno.test("the text has results with intervals, use, settings, data, licences, l
 });
 
 Deno.test("the card gives away no rows, no answers and no places of this machine", async () => {
-  const { card } = await cardOf({}, { data: "/home/alice/clients/rows.jsonl" });
+  const change = (folder: string) =>
+    Deno.writeTextFile(
+      `${folder}/data.json`,
+      JSON.stringify([{
+        files: [{ file: "/home/alice/clients/a.csv", rows: 3, kind: "x / y" }],
+        sources: { train: "C:\\Users\\alice\\b.csv" },
+      }]),
+    );
+  const { card } = await cardOf({}, { data: "/home/alice/clients/rows.jsonl", change });
+  assert.match(card, /\| a\.csv \|\s+3 \| x \/ y \|/);
+  assert.match(card, /\{"train":"b\.csv"\}/);
   for (const told of ["A private", "alice", "/home", "clients"]) assert.ok(!card.includes(told), told);
   assert.match(card, /fine-tuned with fintune on rows\.jsonl\./);
   assert.ok(!/^datasets:/m.test(card));

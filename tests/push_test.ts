@@ -208,13 +208,21 @@ Deno.test("a key in a text that would be published stops everything, and is not 
 
 Deno.test("paths of this machine stay here: the base is named as others find it", async () => {
   const local = { ...adapterConfig, base_model_name_or_path: "/home/alice/models/secret-base" };
-  await using all = await setup({ "adapter_config.json": JSON.stringify(local) });
+  const named = { name_or_path: "/home/alice/models/secret-base", model_max_length: 512 };
+  await using all = await setup({
+    "adapter_config.json": JSON.stringify(local),
+    "tokenizer_config.json": JSON.stringify(named),
+  });
   const { hub, push } = all;
   await refused(push(), /names its base "\/home\/alice.*say \{ baseModel: "owner\/name" \}/);
   await refused(push({ baseModel: "./x" }), /baseModel is/);
   await push({ baseModel: "acme/base" });
   assert.equal(JSON.parse(published(hub, MODEL, "adapter_config.json")).base_model_name_or_path, "acme/base");
   assert.ok(!published(hub, MODEL, "README.md").includes("alice"));
+  assert.deepEqual(JSON.parse(published(hub, MODEL, "tokenizer_config.json")), {
+    name_or_path: "secret-base",
+    model_max_length: 512,
+  });
 });
 
 Deno.test("a cut push goes on: files that storage has are not sent again", async () => {

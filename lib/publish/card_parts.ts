@@ -75,7 +75,7 @@ export function dataPart({ run }: CardFacts): string | undefined {
   const tables = Object.entries(run.data).filter((entry): entry is [string, Row[]] => isTable(entry[1]));
   return [
     fieldsTable(run.data, "of the rows", []),
-    ...tables.map(([name, rows]) => `${name}:\n\n${markdownTable(rows)}`),
+    ...tables.map(([name, rows]) => `${name}:\n\n${markdownTable(rows.map(placeless) as Row[])}`),
   ].filter((part) => part !== undefined).join("\n\n");
 }
 
@@ -94,7 +94,17 @@ function shown(value: unknown): string {
   if (typeof value === "number") return formatNumber(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) return value.map(shown).join(", ");
-  return typeof value === "string" ? withoutPlace(value) : JSON.stringify(value);
+  return typeof value === "string" ? withoutPlace(value) : JSON.stringify(placeless(value));
+}
+
+/** A value in which every text that is a path or an address is cut to what others may see. */
+export function placeless(value: unknown): unknown {
+  if (typeof value === "string") {
+    return /^([A-Za-z]:|~|\.{1,2})?[\\/]|^https?:/.test(value) ? withoutPlace(value) : value;
+  }
+  if (Array.isArray(value)) return value.map(placeless);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, placeless(one)]));
 }
 
 /** A name as others may see it: of a path on this machine its last step. */

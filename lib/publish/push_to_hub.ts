@@ -8,8 +8,9 @@ import { saveModel } from "../models/save_model.ts";
 import { activeAdapter, type Model } from "../models/model.ts";
 import { saveAdapter } from "../peft.ts";
 import { type CardFacts, type CardOptions, PICTURE, writeCard } from "./card.ts";
-import { withoutPlace } from "./card_parts.ts";
+import { placeless, withoutPlace } from "./card_parts.ts";
 import { chooseFiles, refuseSecrets } from "./files.ts";
+import { readOptionalJson } from "../text/files.ts";
 import { findLicences, licenceOf } from "./licences.ts";
 import { planPush, type PushPlan, type Target } from "./plan.ts";
 import { readSource, type Source, type SourceOptions } from "./source.ts";
@@ -151,6 +152,9 @@ async function modelTarget(
     const named = { ...source.adapter, base_model_name_or_path: source.base };
     made.set("adapter_config.json", new TextEncoder().encode(JSON.stringify(named, null, 2) + "\n"));
   }
+  for (const { path, content } of files) {
+    if (/^(config|tokenizer_config)\.json$/.test(path)) await takeOutPlaces(path, content, made);
+  }
   let card: string | undefined;
   const hasOwnCard = files.some(({ path }) => path === "README.md");
   if (options.card !== false && !hasOwnCard) {
@@ -162,6 +166,19 @@ async function modelTarget(
   const kept = files.filter(({ path }) => !made.has(path));
   const written = [...made].map(([path, content]) => ({ path, size: content.length, content }));
   return { repo, files: [...kept, ...written].sort((a, b) => a.path < b.path ? -1 : 1), leftOut, card };
+}
+
+/** Transformers writes down from where a model or tokenizer was loaded. */
+async function takeOutPlaces(
+  path: string,
+  content: string,
+  made: Map<string, Uint8Array<ArrayBuffer>>,
+): Promise<void> {
+  const json = await readOptionalJson(content) ?? {};
+  const places = ["_name_or_path", "name_or_path"].filter((key) => placeless(json[key]) !== json[key]);
+  if (places.length === 0) return;
+  const changed = Object.fromEntries(places.map((key) => [key, placeless(json[key])]));
+  made.set(path, new TextEncoder().encode(JSON.stringify({ ...json, ...changed }, null, 2) + "\n"));
 }
 
 async function cardOf(source: Source, repo: Repo, settings: HubSettings, options: CardOptions) {
