@@ -6,7 +6,10 @@ import { errorBody, Refusal } from "./errors.ts";
 /** Answers on their way. */
 export interface Running {
   readonly head: Head;
-  readonly choices: readonly AsyncGenerator<Piece, void, void>[];
+  /** Of all answers, in the order in which they are made. */
+  readonly pieces: AsyncGenerator<Piece, void, void>;
+  /** How many answers there are. */
+  readonly count: number;
   readonly promptTokens: number;
   readonly includeUsage: boolean;
   /** Called with each piece, for the counters. */
@@ -15,21 +18,11 @@ export interface Running {
   onEnd(left: boolean): void;
 }
 
-/** The pieces of all answers in the order in which they are made. */
-async function* merged(running: Running): AsyncGenerator<Piece, void, void> {
-  type Next = { source: AsyncGenerator<Piece, void, void>; result: IteratorResult<Piece, void> };
-  const next = (source: Next["source"]): Promise<Next> =>
-    source.next().then((result) => ({ source, result }));
-  const pending = new Map(running.choices.map((source) => [source, next(source)]));
-  while (pending.size > 0) {
-    const { source, result } = await Promise.race(pending.values());
-    if (result.done) {
-      pending.delete(source);
-      continue;
-    }
-    pending.set(source, next(source));
-    running.onPiece(result.value);
-    yield result.value;
+/** The pieces, counted. */
+async function* counted({ pieces, onPiece }: Running): AsyncGenerator<Piece, void, void> {
+  for await (const piece of pieces) {
+    onPiece(piece);
+    yield piece;
   }
 }
 
@@ -38,7 +31,7 @@ async function* merged(running: Running): AsyncGenerator<Piece, void, void> {
  * status of its own; from then on a client that closes the connection ends the answers.
  */
 export async function wholeResponse(running: Running): Promise<Response> {
-  const source = merged(running), first = await source.next();
+  const source = counted(running), first = await source.next();
   const lateEnd = !first.done && first.value.tokens === 0 && first.value.finish === "length";
   if (lateEnd) throw new Refusal(503, "The answer was not begun in time.", { retryAfter: 10 });
   const body = new ReadableStream<Uint8Array>({
@@ -64,7 +57,7 @@ async function collect(
   rest: AsyncGenerator<Piece, void, void>,
 ): Promise<object> {
   const usage: Usage = { prompt: running.promptTokens, completion: 0 };
-  const choices = running.choices.map((_, index) => ({
+  const choices = Array.from({ length: running.count }, (_, index) => ({
     index,
     text: "",
     logprobs: [] as TokenChances[],
@@ -103,13 +96,15 @@ export function eventResponse(running: Running): Response {
 }
 
 async function* events(running: Running): AsyncGenerator<string, void, void> {
-  const { head, includeUsage, choices } = running;
+  const { head, includeUsage, count } = running;
   // With usage asked for, all chunks have the field.
   const json = (chunk: object) => JSON.stringify(includeUsage ? { usage: null, ...chunk } : chunk);
-  const usage: Usage = { prompt: running.promptTokens, completion: 0 }, sent = choices.map(() => 0);
+  const usage: Usage = { prompt: running.promptTokens, completion: 0 }, sent = Array(count).fill(0);
   try {
-    if (head.kind === "chat") { for (const index of choices.keys()) yield json(roleChunk(head, index)); }
-    for await (const piece of merged(running)) {
+    if (head.kind === "chat") {
+      for (let index = 0; index < count; index++) yield json(roleChunk(head, index));
+    }
+    for await (const piece of counted(running)) {
       const { index, text, tokens, finish, logprobs } = piece;
       usage.completion += tokens;
       if (text !== "" || logprobs.length > 0) yield json(pieceChunk(head, piece, sent[index]));

@@ -6,7 +6,6 @@ import { openStreams, type StreamsOptions } from "../generate/streams.ts";
 import { useAdapter } from "../lora.ts";
 import { type Model, weightsFor } from "../models/model.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { Refusal } from "./errors.ts";
 
 /** One name of /v1/models. */
 export interface ServedModel {
@@ -69,20 +68,4 @@ function baseId(entry: ServedModel, served: ReadonlyMap<string, ServedModel>): s
   const weights = weightsFor(entry.model, undefined);
   return [...served.values()]
     .find(({ adapter, model }) => adapter === null && weightsFor(model, undefined) === weights)?.id;
-}
-
-/** The model of that name, or the refusal that lists what there is. */
-export function findModel(served: ReadonlyMap<string, ServedModel>, id: string): ServedModel {
-  const found = served.get(id);
-  if (found) return found;
-  const names = [...served.keys()].slice(0, 20).join(", ");
-  throw new Refusal(404, `There is no model "${id.slice(0, 100)}" here; there are: ${names}.`, {
-    param: "model",
-    code: "model_not_found",
-  });
-}
-
-/** An entry of /v1/models. */
-export function modelEntry({ id, adapter, base }: ServedModel, created: number): object {
-  return { id, object: "model", created, owned_by: "fintune", ...adapter && { adapter, base } };
 }

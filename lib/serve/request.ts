@@ -29,6 +29,17 @@ export interface Asked {
   readonly format?: { readonly schema: Record<string, unknown> };
 }
 
+/** A request to /v1/chat/completions. */
+export interface ChatAsked extends Asked {
+  readonly messages: readonly Turn[];
+}
+
+/** A request to /v1/completions. */
+export interface CompletionAsked extends Asked {
+  /** Each a text or token ids. */
+  readonly prompts: readonly (string | number[])[];
+}
+
 /** A turn of a conversation. */
 export interface Turn {
   readonly role: string;
@@ -110,7 +121,7 @@ function responseFormat(fields: Fields): Asked["format"] {
 }
 
 /** A request to /v1/chat/completions. */
-export function chatRequest(fields: Fields): Asked & { messages: Turn[] } {
+export function chatRequest(fields: Fields): ChatAsked {
   const common = commonFields(fields);
   const top = numberField(fields, "top_logprobs", { least: 0, most: 20, whole: true });
   const logprobs = booleanField(fields, "logprobs") ?? false;
@@ -143,7 +154,7 @@ function contentText(content: unknown, at: string): string {
 }
 
 /** A request to /v1/completions: several prompts, each as text or as token ids. */
-export function completionRequest(fields: Fields): Asked & { prompts: (string | number[])[] } {
+export function completionRequest(fields: Fields): CompletionAsked {
   unsupported(fields, "echo", (echo) => echo === false);
   unsupported(fields, "suffix", (suffix) => suffix === "");
   unsupported(fields, "best_of", (best) => best === 1 || best === fields.n);

@@ -57,14 +57,12 @@ const open: Record<string, Answer> = {
 const get: Record<string, Answer> = {
   "/config.json": ({ page }) => Response.json(page.config),
   "/v1/models": (site) => listModels(site),
-  "/metrics": ({ metrics, served }) => {
-    const streams = [...new Set([...served.values()].map(({ streams }) => streams))];
-    const sum = (of: "running" | "waiting" | "promptTokens") =>
-      streams.reduce((sum, entry) => sum + entry[of], 0);
+  "/metrics": async ({ metrics, engine }) => {
+    const { running, waiting, promptTokens } = await engine.counts();
     const text = metrics.text({
-      fintune_running: sum("running"),
-      fintune_waiting: sum("waiting"),
-      fintune_prompt_tokens_read_total: sum("promptTokens"),
+      fintune_running: running,
+      fintune_waiting: waiting,
+      fintune_prompt_tokens_read_total: promptTokens,
       process_resident_memory_bytes: processMemory().rss,
     });
     return new Response(text, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });

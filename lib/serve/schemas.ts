@@ -2,12 +2,12 @@
 import type { ConstraintSource } from "../generate/constraint.ts";
 import { boundedMap } from "../text/bounded_map.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Context } from "./handler.ts";
+import type { EngineOptions } from "./engine.ts";
 
 /** So many schemas of a tokenizer are kept: masks of one take up to some tens of megabytes. */
 const kept = 4;
 
-export function schemaConstraints(): Context["schemaConstraint"] {
+export function schemaConstraints(): EngineOptions["schemaConstraint"] {
   const known = new WeakMap<Tokenizer, ReturnType<typeof boundedMap<string, Promise<ConstraintSource>>>>();
   return async (tokenizer, schema) => {
     const { jsonSchemaConstraint } = await import("../grammar/grammar.ts");

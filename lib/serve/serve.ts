@@ -3,11 +3,11 @@ import { UserError } from "../errors.ts";
 import type { Prompt } from "../data/prompt.ts";
 import type { Model } from "../models/model.ts";
 import { checkExposure } from "./guard.ts";
-import type { Context } from "./handler.ts";
-import { createMetrics } from "./metrics.ts";
+import { createEngine, type EngineOptions } from "./engine.ts";
+import { type Http, type HttpSettings, listen } from "./http.ts";
 import { openModels, type ServedModel } from "./models.ts";
-import { respond, type Site } from "./routes.ts";
 import { schemaConstraints } from "./schemas.ts";
+import { listenInThread } from "./thread.ts";
 import type { PageConfig } from "./page/page.ts";
 
 /** Options of {@linkcode serve}. */
@@ -65,6 +65,9 @@ export interface Server {
  * its base and with each of its adapters, under its folder's name: `NAME` and `NAME/ADAPTER`; several are offered under the
  * names that they are given. The same seed gives the same answer, and temperature 0 the answer of {@linkcode generate}.
  *
+ * HTTP has a thread of its own: while the model computes, /health and refusals are answered, and who leaves is noticed. Where the
+ * library's own files must not be read (--allow-read; a package from a registry needs none) it stays in the main thread.
+ *
  * Needs --allow-net. Without a chat template in the model's folder, chats need `prompt`.
  *
  * @throws UserError for an address that others can reach without an apiKey, a port that is taken, a model without a
@@ -97,14 +100,17 @@ export async function serve(
   checkExposure(hostname, apiKey);
   checkNumbers(options);
   const served = openModels(models, { maxStreams, maxLength: options.maxLength });
-  const state = { stopping: false };
-  const site = await siteOf(served, { ...options, hostname, maxStreams, maxQueue }, state);
   const closeStreams = () =>
     Promise.all([...new Set([...served.values()].map(({ streams }) => streams.close()))]);
-
-  let http: Deno.HttpServer<Deno.NetAddr>;
+  const engine = createEngine({
+    served,
+    question: options.prompt && questionOf(options.prompt),
+    schemaConstraint: schemaConstraints(),
+  });
+  const settings = await settingsOf(served, { ...options, port, hostname, places: maxStreams + maxQueue });
+  let http: Http;
   try {
-    http = Deno.serve({ port, hostname, onListen() {} }, (request) => respond(site, request));
+    http = await listenInThread(settings, engine) ?? listen(settings, engine);
   } catch (error) {
     await closeStreams();
     if (error instanceof Deno.errors.AddrInUse) {
@@ -113,16 +119,13 @@ export async function serve(
     throw error;
   }
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-  const url = `http://${host}:${http.addr.port}`;
+  const url = `http://${host}:${http.port}`;
   if (!options.quiet) console.log(`${[...served.keys()].join(", ")} at ${url}`);
 
   let stopped: Promise<void> | undefined;
   const stop = (seconds: number = 10): Promise<void> =>
     stopped ??= (async () => {
-      state.stopping = true;
-      const timer = setTimeout(() => site.running.forEach((control) => control.abort()), 1000 * seconds);
-      await http.shutdown();
-      clearTimeout(timer);
+      await http.stop(seconds);
       await closeStreams();
     })();
   const finished = http.finished.then(() => stop(0));
@@ -133,34 +136,32 @@ export async function serve(
   return { url, models: [...served.keys()], stop, finished };
 }
 
-async function siteOf(
-  served: ReadonlyMap<string, ServedModel>,
-  options: ServeOptions & { hostname: string; maxStreams: number; maxQueue: number },
-  state: { readonly stopping: boolean },
-): Promise<Site> {
-  const { apiKey, prompt, page = {} } = options;
-  const { chatPage, chatPageHeaders } = await import("./page/page.ts");
-  const question: Context["question"] = prompt && ((turns) => {
+function questionOf(prompt: Prompt): EngineOptions["question"] {
+  return (turns) => {
     const last = turns.findLast(({ role }) => role === "user") ?? turns.at(-1)!;
     return prompt.question({ instruction: last.content, input: "" });
-  });
+  };
+}
+
+async function settingsOf(
+  served: ReadonlyMap<string, ServedModel>,
+  options: ServeOptions & { port: number; hostname: string; places: number },
+): Promise<HttpSettings> {
+  const { apiKey, page = {}, port, hostname, places, answerSeconds = 600 } = options;
+  const { chatPage, chatPageHeaders } = await import("./page/page.ts");
   const models = [...served.values()].map(({ id, base, adapter }) => ({
     id,
     base,
     adapter: adapter ?? undefined,
   }));
   return {
-    served,
-    metrics: createMetrics(),
-    places: options.maxStreams + options.maxQueue,
-    answerSeconds: options.answerSeconds ?? 600,
-    created: Math.floor(Date.now() / 1000),
-    question,
-    schemaConstraint: schemaConstraints(),
-    running: new Set(),
-    stopping: () => state.stopping,
+    port,
+    hostname,
+    models,
+    places,
+    answerSeconds,
     guard: {
-      hostname: options.hostname,
+      hostname,
       apiKey,
       allowedHosts: (options.allowedHosts ?? []).map((host) => host.toLowerCase()),
       corsOrigins: options.corsOrigins ?? [],
