@@ -3,7 +3,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { loadOnnxRuntime } from "../lib/engine/onnx/runtime.ts";
 import { headName, type Model, type Weight } from "../lib/models/model.ts";
-import { dequantizeInt4, quantizeInt4 } from "../lib/onnx/int4.ts";
+import { type Bits, dequantizeBlocks, quantizeBlocks } from "../lib/engine/onnx/blocks.ts";
 
 type Feeds = Record<string, Tensor>;
 
@@ -110,8 +110,8 @@ export async function answerLogits(
   return found;
 }
 
-/** The model with its products' weights rounded to four bits. */
-export function roundedToInt4(model: Model): Model {
+/** The model with its products' weights rounded to so many bits. */
+export function roundedToBlocks(model: Model, bits: Bits): Model {
   const weights = new Map(model.weights);
   weights.set("lm_head.weight", weights.get(headName(model))!);
   for (const [name, weight] of weights) {
@@ -121,7 +121,7 @@ export function roundedToInt4(model: Model): Model {
       continue;
     }
     const { shape, storage } = weight.tensor;
-    const data = dequantizeInt4(quantizeInt4(storage as Float32Array, shape), shape);
+    const data = dequantizeBlocks(quantizeBlocks(storage as Float32Array, shape, bits), shape, bits);
     weights.set(name, { kind: "dense", tensor: model.device.upload(data, shape, "f32") } satisfies Weight);
   }
   return { ...model, weights };

@@ -7,9 +7,9 @@ import { attachLoRA } from "../lib/lora.ts";
 import { loadModel } from "../lib/models/load.ts";
 import type { Model, Weight } from "../lib/models/model.ts";
 import { exportONNX, type ExportONNXOptions, exportWithin } from "../lib/onnx/export.ts";
-import { quantizeInt4 } from "../lib/onnx/int4.ts";
+import { type Bits, quantizeBlocks } from "../lib/engine/onnx/blocks.ts";
 import { logits } from "../lib/train/inspect.ts";
-import { answerLogits, decoderLogits, openSession, roundedToInt4 } from "./onnx_files.ts";
+import { answerLogits, decoderLogits, openSession, roundedToBlocks } from "./onnx_files.ts";
 import { assertClose, families, readJson, referenceFolder } from "./references.ts";
 import { refused } from "./refused.ts";
 
@@ -76,19 +76,28 @@ for (const name of names) {
     const model = await load(name);
     await withExport(model, {}, (_, file) => assertLogits(model, file, "", 1e-4));
     await withExport(model, { type: "q4", accuracyLevel: 0 }, async (folder, file) => {
-      await assertLogits(roundedToInt4(model), file, "_q4", 1e-4);
+      await assertLogits(roundedToBlocks(model, 4), file, "_q4", 1e-4);
+      await exportONNX(model, folder, { type: "q8", accuracyLevel: 0 });
+      await assertLogits(roundedToBlocks(model, 8), file, "_quantized", 1e-4);
       await exportONNX(model, folder, { type: "f16" }); // beside it
       await assertLogits(model, file, "_fp16", 2e-2);
     });
   });
 }
 
-Deno.test("four bits are onnxruntime's own, code by code", async () => {
+Deno.test("four and eight bits are onnxruntime's own, code by code", async () => {
   const { cases } = await readJson<{
-    cases: { name: string; shape: number[]; weight: number[]; codes: number[]; scales: number[] }[];
-  }>("onnx_int4", "cases.json");
-  for (const { name, shape, weight, codes, scales } of cases) {
-    const found = quantizeInt4(Float32Array.from(weight), shape);
+    cases: {
+      name: string;
+      bits: Bits;
+      shape: number[];
+      weight: number[];
+      codes: number[];
+      scales: number[];
+    }[];
+  }>("onnx_blocks", "cases.json");
+  for (const { name, bits, shape, weight, codes, scales } of cases) {
+    const found = quantizeBlocks(Float32Array.from(weight), shape, bits);
     assert.deepEqual([...found.codes], codes, name);
     assert.deepEqual([...found.scales], scales, name);
   }
@@ -106,14 +115,15 @@ Deno.test("a model above the limit lies in several files, which config.json coun
     }
     const external = async () =>
       JSON.parse(await Deno.readTextFile(join(folder, "config.json")))["transformers.js_config"];
-    assert.deepEqual(await external(), { use_external_data_format: { "model.onnx": count } });
+    const expected = { dtype: "fp32", use_external_data_format: { "model.onnx": count } };
+    assert.deepEqual(await external(), expected);
     await assertLogits(model, file, "", 1e-4);
     await exportONNX(model, folder, { type: "q4" });
-    assert.deepEqual(await external(), { use_external_data_format: { "model.onnx": count } });
+    assert.deepEqual(await external(), expected); // the first type stays the one that is loaded
     await exportONNX(model, folder, { overwrite: true }); // in one file now
     const left = await Array.fromAsync(Deno.readDir(join(folder, "onnx")), ({ name }) => name);
     assert.deepEqual(left.sort(), ["model.onnx", "model_q4.onnx"]);
-    assert.deepEqual(await external(), { use_external_data_format: {} });
+    assert.deepEqual(await external(), { dtype: "fp32" });
     await assertLogits(model, file, "", 1e-4);
   });
 });
@@ -130,7 +140,7 @@ Deno.test("what exportONNX refuses", async () => {
   await refused("an adapter", () => exportONNX(tuned, folder), /"default" is in use: merge it.*mergeAdapter/);
   // deno-lint-ignore no-explicit-any
   const odd = (options: any) => () => exportONNX(model, folder, options);
-  await refused("a type", odd({ type: "int8" }), /"int8"; it must be "f32", "f16" or "q4"/);
+  await refused("a type", odd({ type: "int8" }), /"int8"; it must be "f32", "f16", "q8" or "q4"/);
   await refused("a level", odd({ type: "q4", accuracyLevel: 2 }), /accuracyLevel is 2/);
   await refused("no folder", () => exportONNX(model, ""), /needs a folder as text/);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);

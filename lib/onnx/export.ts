@@ -15,12 +15,12 @@ export type { ExportType };
 export interface ExportONNXOptions {
   /**
    * "f32" (default) gives model.onnx; "f16" model_fp16.onnx, whose matrices are in half precision, as are the products with
-   * them; "q4" model_q4.onnx, whose layers and head are in four bits (MatMulNBits, blocks of 32, one f32 scale each), the
-   * embedding in f32.
+   * them; "q8" model_quantized.onnx and "q4" model_q4.onnx, whose layers and head are in eight or four bits (MatMulNBits,
+   * blocks of 32, one f32 scale each), the embedding in f32.
    */
   type?: ExportType;
   /**
-   * "q4": what the activations are on their way through a product. 4 (default): eight bits, in blocks of 32; on a CPU several
+   * "q8" and "q4": what the activations are on their way through a product. 4 (default): eight bits, in blocks of 32; on a CPU several
    * times as fast. 0: full precision.
    */
   accuracyLevel?: 0 | 4;
@@ -28,8 +28,13 @@ export interface ExportONNXOptions {
   overwrite?: boolean;
 }
 
-/** What Transformers.js calls the types in file names. */
-const SUFFIX: Record<ExportType, string> = { f32: "", f16: "_fp16", q4: "_q4" };
+/** What Transformers.js calls the types, in its options and in file names. */
+const NAMES: Record<ExportType, { dtype: string; suffix: string }> = {
+  f32: { dtype: "fp32", suffix: "" },
+  f16: { dtype: "fp16", suffix: "_fp16" },
+  q8: { dtype: "q8", suffix: "_quantized" },
+  q4: { dtype: "q4", suffix: "_q4" },
+};
 
 /** A protobuf message may be 2 GB; a browser's buffer too. */
 const LIMIT = 2_000_000_000;
@@ -37,8 +42,9 @@ const LIMIT = 2_000_000_000;
 /**
  * Writes a model for onnxruntime, as Transformers.js loads it, with the names that optimum gave: onnx/model.onnx (T5:
  * encoder_model.onnx and decoder_model_merged.onnx) with the KV cache as inputs and outputs, config.json,
- * generation_config.json and the tokenizer's files. Several types may lie in one folder: call it once for each. A file that is
- * already there is an error, and the files of one call appear together or not at all.
+ * generation_config.json and the tokenizer's files. Several types may lie in one folder: call it once for each; the first is
+ * the one that Transformers.js loads where no `dtype` is given. A file that is already there is an error, and the files of one
+ * call appear together or not at all.
  *
  * The weights are read and written one at a time; NF4 ones are written as the numbers that they stand for. Above 2 GB they go
  * into files beside the model (model.onnx_data), which config.json's `transformers.js_config` names. Rotary positions reach to
@@ -61,7 +67,7 @@ const LIMIT = 2_000_000_000;
  * @example In Transformers.js, in a browser, Node or Deno:
  * ```ts ignore
  * import { pipeline } from "@huggingface/transformers";
- * const generator = await pipeline("text-generation", "folder", { dtype: "q4" }); // "fp32", "fp16"
+ * const generator = await pipeline("text-generation", "folder", { dtype: "q4" }); // "fp32", "fp16", "q8"
  * const [{ generated_text }] = await generator("What is a bond?", { max_new_tokens: 64 });
  * ```
  */
@@ -82,8 +88,10 @@ export async function exportWithin(
 ): Promise<void> {
   checkModel("exportONNX", model);
   checkName("exportONNX", "a folder", folder);
-  if (!Object.hasOwn(SUFFIX, type)) {
-    throw new UserError(`exportONNX: type is ${JSON.stringify(type)}; it must be "f32", "f16" or "q4".`);
+  if (!Object.hasOwn(NAMES, type)) {
+    throw new UserError(
+      `exportONNX: type is ${JSON.stringify(type)}; it must be "f32", "f16", "q8" or "q4".`,
+    );
   }
   if (accuracyLevel !== 0 && accuracyLevel !== 4) {
     throw new UserError(`exportONNX: accuracyLevel is ${JSON.stringify(accuracyLevel)}; it must be 0 or 4.`);
@@ -94,11 +102,16 @@ export async function exportWithin(
     );
   }
   const parts = await modelParts(model, { type, accuracyLevel }, limit);
-  await writeModelFolder(folder, { parts, companions: companionFiles(model), overwrite });
+  await writeModelFolder(folder, {
+    parts,
+    companions: companionFiles(model),
+    dtype: NAMES[type].dtype,
+    overwrite,
+  });
 }
 
 async function modelParts(model: Model, form: FileForm, limit: number): Promise<FilePart[]> {
-  const head = headName(model), path = (name: string) => `${name}${SUFFIX[form.type]}.onnx`;
+  const head = headName(model), path = (name: string) => `${name}${NAMES[form.type].suffix}.onnx`;
   const weights = () => openWeights(model, form);
   if (!model.config.encoderDecoder) {
     return fileParts(decoderModel(weights(), head), path("model"), limit);

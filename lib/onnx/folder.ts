@@ -12,6 +12,8 @@ interface Content {
   /** Files of onnx/, data before the model that names them. */
   readonly parts: readonly FilePart[];
   readonly companions: Companions;
+  /** What Transformers.js calls the type. */
+  readonly dtype: string;
   readonly overwrite: boolean;
 }
 
@@ -63,13 +65,14 @@ async function isOther(path: string, content: string): Promise<boolean> {
 }
 
 /** The models are written under another name first: what can fail fails before anything is replaced. */
-async function fill(folder: string, { parts, companions }: Content): Promise<void> {
+async function fill(folder: string, content: Content): Promise<void> {
+  const { parts } = content;
   const staging = join(folder, `.onnx.${crypto.randomUUID().slice(0, 8)}.tmp`);
   const target = (path: string) => join(folder, "onnx", path);
   try {
     await Deno.mkdir(staging);
     for (const { path, pieces } of parts) await writeFileAtomic(join(staging, path), pieces());
-    await writeCompanions(folder, parts, companions);
+    await writeCompanions(folder, content);
     // A model never lies beside another model's data: the old one goes first.
     await removeOld(join(folder, "onnx"), parts);
     for (const { path } of parts) await Deno.rename(join(staging, path), target(path));
@@ -93,20 +96,24 @@ async function removeOld(folder: string, parts: readonly FilePart[]): Promise<vo
 
 const JS_CONFIG = "transformers.js_config", EXTERNAL = "use_external_data_format";
 
-async function writeCompanions(
-  folder: string,
-  parts: readonly FilePart[],
-  companions: Companions,
-): Promise<void> {
+async function writeCompanions(folder: string, { parts, companions, dtype }: Content): Promise<void> {
   for (const [name, content] of companions) {
     const path = join(folder, name);
-    const text = name === "config.json" ? await withDataFiles(path, parts, content) : content;
+    const text = name === "config.json" ? await withJsConfig(path, parts, dtype, content) : content;
     await writeFileAtomic(path, text);
   }
 }
 
-/** config.json tells Transformers.js how many data files each model has. */
-async function withDataFiles(path: string, parts: readonly FilePart[], content: string): Promise<string> {
+/**
+ * config.json tells Transformers.js which type to load where nobody says (its own choice, by the device, may not be there), and
+ * how many data files each model has.
+ */
+async function withJsConfig(
+  path: string,
+  parts: readonly FilePart[],
+  dtype: string,
+  content: string,
+): Promise<string> {
   const known = (await readOptionalJson(path))?.[JS_CONFIG] as JsonObject | undefined;
   const external: JsonObject = { ...known?.[EXTERNAL] as JsonObject | undefined };
   for (const { path: model } of parts.filter(({ path }) => isModel(path))) {
@@ -114,7 +121,7 @@ async function withDataFiles(path: string, parts: readonly FilePart[], content: 
     if (files > 0) external[model] = files;
     else delete external[model];
   }
-  if (!known && Object.keys(external).length === 0) return content;
-  const added = { ...known, [EXTERNAL]: external };
+  const { [EXTERNAL]: _, ...rest } = known ?? {};
+  const added = { dtype, ...rest, ...Object.keys(external).length > 0 && { [EXTERNAL]: external } };
   return JSON.stringify({ ...JSON.parse(content), [JS_CONFIG]: added }, null, 2) + "\n";
 }

@@ -1,13 +1,13 @@
 // How ops look in a file, where that is not how the CPU engine runs them: standard operators in place of onnxruntime's own, and
-// products with weights in half precision or four bits.
+// products with weights in half precision, eight or four bits.
 import type { OnnxContext } from "../engine/onnx/context.ts";
 import type { Lowerings } from "../engine/onnx/lower.ts";
 import { embeddingOp } from "../engine/ops/embedding.ts";
 import { matmulOp } from "../engine/ops/matmul.ts";
 import { rmsNormOp } from "../engine/ops/rms_norm.ts";
 import { ropeOp } from "../engine/ops/rope.ts";
-import { BLOCK } from "./int4.ts";
-import type { FileWeights } from "./weights.ts";
+import { BLOCK } from "../engine/onnx/blocks.ts";
+import { BITS, type FileWeights } from "./weights.ts";
 
 type Lowering = Lowerings extends ReadonlyMap<unknown, infer L> ? L : never;
 
@@ -53,11 +53,12 @@ const halfRows: Lowering = (context, [ids, table], { attributes }) => {
   return [scale === 1 ? rows : context.node("Mul", [rows, context.f32(scale)])];
 };
 
-const int4Product = ({ int4, form }: FileWeights): Lowering => (context, [x, weight], { inputs }) => {
-  const [N, K] = inputs[1].shape as number[];
-  const settings = { K, N, bits: 4, block_size: BLOCK, accuracy_level: form.accuracyLevel };
-  return [context.node("ms.MatMulNBits", [x, ...int4(weight)], settings)];
-};
+const blockProduct =
+  ({ blocks, form }: FileWeights, bits: number): Lowering => (context, [x, weight], { inputs }) => {
+    const [N, K] = inputs[1].shape as number[];
+    const settings = { K, N, bits, block_size: BLOCK, accuracy_level: form.accuracyLevel };
+    return [context.node("ms.MatMulNBits", [x, ...blocks(weight)], settings)];
+  };
 
 /** Every product is y = x W^T with a weight of the model: the file's forms of it count on that. */
 const plainProduct = (lowering: Lowering): Lowering => (context, names, node) => {
@@ -69,14 +70,14 @@ const plainProduct = (lowering: Lowering): Lowering => (context, names, node) =>
 };
 
 export function loweringsOf(weights: FileWeights): Lowerings {
-  const { config: { modelType }, form: { type } } = weights;
+  const { config: { modelType }, form: { type } } = weights, bits = BITS[type];
   const forms = new Map<Parameters<Lowerings["get"]>[0], Lowering>();
   forms.set(rmsNormOp, rmsNormSteps).set(ropeOp, rotated);
   if (type === "f16") {
     forms.set(matmulOp, plainProduct(halfProduct(wide[modelType as keyof typeof wide])));
     forms.set(embeddingOp, halfRows);
-  } else if (type === "q4") {
-    forms.set(matmulOp, plainProduct(int4Product(weights)));
+  } else if (bits) {
+    forms.set(matmulOp, plainProduct(blockProduct(weights, bits)));
   }
   return forms;
 }

@@ -5,10 +5,13 @@ import { toFloat16 } from "../formats/floats.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model, Weight } from "../models/model.ts";
 import { weightValues } from "../quantize/model.ts";
-import { BLOCK, type Int4Weight, quantizeInt4 } from "./int4.ts";
+import { type Bits, BLOCK, blockBytes, type BlockWeight, quantizeBlocks } from "../engine/onnx/blocks.ts";
 
-/** "f32", "f16" (matrices, and the products with them), "q4" (matrices that are multiplied with, in four bits). */
-export type ExportType = "f32" | "f16" | "q4";
+/** "f32", "f16" (matrices, and the products with them), "q8" and "q4" (matrices that are multiplied with, in so many bits). */
+export type ExportType = "f32" | "f16" | "q8" | "q4";
+
+/** The types whose products are with codes. */
+export const BITS: Partial<Record<ExportType, Bits>> = { q8: 8, q4: 4 };
 
 export interface FileForm {
   readonly type: ExportType;
@@ -30,8 +33,8 @@ export interface FileWeights {
   readonly form: FileForm;
   /** As inputs of graphs. */
   readonly types: Readonly<Record<string, Type>>;
-  /** Names of a weight's four-bit codes and scales, which the file will hold. */
-  int4(name: string): [codes: string, scales: string];
+  /** Names of a weight's codes and scales, which the file will hold. */
+  blocks(name: string): [codes: string, scales: string];
   /** A constant that is no weight of the model. */
   constant(name: string, shape: readonly number[], data: Float32Array): string;
   /** A weight's numbers. */
@@ -68,10 +71,11 @@ export function openWeights({ weights, config, device }: Model, form: FileForm):
     form,
     types,
     values,
-    int4(name) {
-      if (!quantised.has(name)) others.push(...int4Initializers(name, shapeOf(weights.get(name)!), values));
+    blocks(name) {
+      const bits = BITS[type]!, shape = shapeOf(weights.get(name)!);
+      if (!quantised.has(name)) others.push(...blockInitializers(name, shape, bits, values));
       quantised.add(name);
-      return [`${name}_Q4`, `${name}_scales`];
+      return [`${name}_Q${bits}`, `${name}_scales`];
     },
     constant(name, shape, data) {
       others.push({ name, dtype: "f32", shape, data: () => bytesOf(data) });
@@ -84,19 +88,20 @@ export function openWeights({ weights, config, device }: Model, form: FileForm):
 function halves(name: string, numbers: Float32Array): Uint8Array {
   const beyond = numbers.find((value) => !(Math.abs(value) < 65520));
   if (beyond === undefined) return toFloat16(numbers);
-  throw new UserError(`${name} holds ${beyond}, beyond what f16 can (65504): export as "f32" or "q4".`);
+  throw new UserError(`${name} holds ${beyond}, beyond what f16 can (65504): export as "f32", "q8" or "q4".`);
 }
 
 /** Codes, then scales: computed together, when the codes are asked for. */
-function int4Initializers(
+function blockInitializers(
   name: string,
   shape: readonly number[],
+  bits: Bits,
   values: (name: string) => Promise<Float32Array>,
 ): Initializer[] {
   const [out, width] = shape, blocks = Math.ceil(width / BLOCK);
-  let made: Int4Weight | undefined;
+  let made: BlockWeight | undefined;
   const codes = async () => {
-    made = quantizeInt4(await values(name), shape);
+    made = quantizeBlocks(await values(name), shape, bits);
     return made.codes;
   };
   const scales = () => {
@@ -105,7 +110,7 @@ function int4Initializers(
     return found;
   };
   return [
-    { name: `${name}_Q4`, dtype: "u8", shape: [out, blocks, BLOCK / 2], data: codes },
+    { name: `${name}_Q${bits}`, dtype: "u8", shape: [out, blocks, blockBytes(bits)], data: codes },
     { name: `${name}_scales`, dtype: "f32", shape: [out, blocks], data: scales },
   ];
 }

@@ -7,7 +7,7 @@ import { generate } from "../../lib/generate/generate.ts";
 import { openDevice } from "../../lib/engine/open.ts";
 import { loadModel } from "../../lib/models/load.ts";
 import { exportONNX, exportWithin } from "../../lib/onnx/export.ts";
-import { roundedToInt4 } from "../onnx_files.ts";
+import { roundedToBlocks } from "../onnx_files.ts";
 import { type JsDtype, openTransformersJs } from "./transformers_js.ts";
 
 const device = await openDevice({ backend: "cpu" });
@@ -27,10 +27,12 @@ const prompts: Record<string, [string, string]> = {
   "fingpt/model/gemma": [`What is the sentiment of this news? ${news}`, "A bond"],
   "sql/model": [`${table}How many loans are there?\nAnswer: `, "What is the table called?"],
 };
-const types: [type: "f32" | "f16" | "q4", dtype: JsDtype][] = [["f32", "fp32"], ["f16", "fp16"], [
-  "q4",
-  "q4",
-]];
+const types: [type: "f32" | "f16" | "q8" | "q4", dtype: JsDtype][] = [
+  ["f32", "fp32"],
+  ["f16", "fp16"],
+  ["q8", "q8"],
+  ["q4", "q4"],
+];
 
 for (const [name, texts] of Object.entries(prompts)) {
   Deno.test({
@@ -40,9 +42,9 @@ for (const [name, texts] of Object.entries(prompts)) {
     async fn() {
       const model = await embedded(name), parent = await Deno.makeTempDir(), folder = join(parent, "model");
       for (const [type, dtype] of types) {
-        // Files of four bits are held against the model with such weights; activations in eight bits would tip near ties.
+        // Files of few bits are held against the model with such weights; activations in eight bits would tip near ties.
         await exportONNX(model, folder, { type, accuracyLevel: 0 });
-        const own = type === "q4" ? roundedToInt4(model) : model;
+        const own = type === "q8" || type === "q4" ? roundedToBlocks(model, type === "q8" ? 8 : 4) : model;
         const ids = texts.map((text) => own.tokenizer!.encode(text));
         const expected = await generate(own, ids, { maxNewTokens: 64, eosTokenIds: [] });
         const js = await openTransformersJs(folder, { dtype, encoderDecoder: !!model.config.encoderDecoder });
@@ -58,6 +60,29 @@ for (const [name, texts] of Object.entries(prompts)) {
     },
   });
 }
+
+Deno.test({
+  name: "Transformers.js takes the type that was exported first where none is named",
+  sanitizeResources: false,
+  sanitizeOps: false,
+  async fn() {
+    const model = await embedded("finsight/model"), parent = await Deno.makeTempDir();
+    for (const [first, second] of [["q8", "q4"], ["q4", "f32"]] as const) {
+      const folder = join(parent, first), [prompt] = prompts["finsight/model"];
+      await exportONNX(model, folder, { type: first });
+      const answer = async (dtype?: JsDtype) => {
+        const js = await openTransformersJs(folder, { dtype, encoderDecoder: false });
+        const text = await js.text(prompt, 32);
+        await js.close();
+        return text;
+      };
+      const alone = await answer(); // its own choice, model.onnx, is not there
+      await exportONNX(model, folder, { type: second });
+      assert.deepEqual([await answer(), await answer(first)], [alone, alone]);
+    }
+    await Deno.remove(parent, { recursive: true });
+  },
+});
 
 Deno.test({
   name: "Transformers.js finds data that lie beside the model",
@@ -80,7 +105,7 @@ Deno.test("onnx's checker passes every file, whose inputs and outputs are those 
   const parent = await Deno.makeTempDir();
   for (const name of ["fingpt/model/mistral", "sql/model"]) {
     const folder = join(parent, name.replaceAll("/", "_"));
-    for (const type of ["f32", "f16", "q4"] as const) {
+    for (const type of ["f32", "f16", "q8", "q4"] as const) {
       await exportONNX(await embedded(name), folder, { type });
     }
   }
@@ -90,7 +115,8 @@ Deno.test("onnx's checker passes every file, whose inputs and outputs are those 
   }).output();
   assert.ok(success, new TextDecoder().decode(stderr));
   const { models } = JSON.parse(new TextDecoder().decode(stdout));
-  const suffixed = (name: string) => ["", "_fp16", "_q4"].map((suffix) => `${name}${suffix}.onnx`);
+  const suffixed = (name: string) =>
+    ["", "_fp16", "_q4", "_quantized"].map((suffix) => `${name}${suffix}.onnx`);
   assert.deepEqual(
     Object.keys(models).sort(),
     ["decoder_model_merged", "encoder_model", "model"].flatMap(suffixed).sort(),

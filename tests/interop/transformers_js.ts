@@ -11,7 +11,7 @@ import { basename, dirname } from "@std/path";
 
 env.allowRemoteModels = false;
 
-export type JsDtype = "fp32" | "fp16" | "q4";
+export type JsDtype = "fp32" | "fp16" | "q8" | "q4";
 
 export interface TransformersJs {
   /** Greedy tokens after each prompt, all in one batch, filled up as the tokenizer does it; an EOS does not end them. */
@@ -28,15 +28,17 @@ type Loose = any; // its own types are of unions that no call fits
 
 export async function openTransformersJs(
   folder: string,
-  { dtype, encoderDecoder }: { dtype: JsDtype; encoderDecoder: boolean },
+  { dtype, encoderDecoder }: { dtype?: JsDtype; encoderDecoder: boolean },
 ): Promise<TransformersJs> {
   env.localModelPath = dirname(folder) + "/";
-  const name = basename(folder), settings = { dtype, local_files_only: true };
+  // One thread: the models are small.
+  const session_options = { intraOpNumThreads: 1, interOpNumThreads: 1 };
+  const name = basename(folder), settings = { dtype, local_files_only: true, session_options };
   const tokenizer: Loose = await AutoTokenizer.from_pretrained(name, settings);
   const kind = encoderDecoder ? AutoModelForSeq2SeqLM : AutoModelForCausalLM;
   const model: Loose = await kind.from_pretrained(name, settings);
   const task = encoderDecoder ? "text2text-generation" : "text-generation";
-  const answer: Loose = await pipeline(task, name, settings);
+  let answer: Loose;
   const behind = (output: Tensor, prompt: number): number[][] =>
     output.tolist().map((row: bigint[]) => row.slice(encoderDecoder ? 1 : prompt).map(Number));
   return {
@@ -54,6 +56,7 @@ export async function openTransformersJs(
       return behind(output, ids.length)[0];
     },
     async text(prompt, count) {
+      answer ??= await pipeline(task, name, settings);
       const options = { max_new_tokens: count, do_sample: false };
       const [{ generated_text }] = await answer(
         prompt,
@@ -63,7 +66,7 @@ export async function openTransformersJs(
     },
     async close() {
       await model.dispose();
-      await answer.dispose();
+      await answer?.dispose();
     },
   };
 }
