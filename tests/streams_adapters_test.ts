@@ -1,14 +1,17 @@
 // Adapters side by side: answers of several adapters and of the base go on in one batch, each as alone; counted in runs.
 import assert from "node:assert/strict";
+import { join } from "@std/path";
 import { generate } from "../lib/generate/generate.ts";
 import { openStreams } from "../lib/generate/streams.ts";
 import { attachLoRA, useAdapter } from "../lib/lora.ts";
 import { parseConfig } from "../lib/models/config.ts";
 import { initModel } from "../lib/models/init.ts";
+import { loadModel } from "../lib/models/load.ts";
 import type { Model } from "../lib/models/model.ts";
 import { quantizeNF4 } from "../lib/quantize/quantize.ts";
 import { counting } from "./counting.ts";
 import { devices } from "./devices.ts";
+import { referenceFolder } from "./references.ts";
 
 const config = parseConfig({
   model_type: "llama",
@@ -28,6 +31,8 @@ const kinds = [
   { name: "b", r: 5, alpha: 5, targetModules: ["v_proj", "down_proj"], useRslora: true },
   { name: "c", r: 4, alpha: 2, targetModules: ["q_proj", "o_proj", "gate_proj"] },
   { name: "d", r: 8, alpha: 8, targetModules: ["up_proj"] },
+  { name: "q", r: 3, alpha: 6, targetModules: ["q"] }, // T5's names
+  { name: "o", r: 2, alpha: 8, targetModules: ["o", "v"] },
   { name: "dora", r: 2, alpha: 4, targetModules: ["k_proj"], useDora: true },
 ];
 
@@ -76,7 +81,7 @@ Deno.test("what does not fit side by side goes on beside it: larger ranks, DoRA"
   const [cpu] = await devices(), { device, runs } = counting(cpu);
   const model = await withAdapters(
     await initModel(config, { device, seed: 4 }),
-    kinds.map(({ name }) => name),
+    ["a", "b", "c", "d", "dora"],
   );
   const names = ["d", "a", "dora", "c", null], expected: number[][] = [];
   for (const [i, name] of names.entries()) {
@@ -92,5 +97,24 @@ Deno.test("what does not fit side by side goes on beside it: larger ranks, DoRA"
   assert.deepEqual(answers, expected);
   // d, then a with c and the base, then DoRA: their prompts and first steps; then ten steps of each.
   assert.deepEqual(runs, [[4, 1], [9, 3], [4, 1], ...Array(10).fill([1, 3, 1])].flat());
+  await streams.close();
+});
+
+Deno.test("T5's adapters answer side by side too, each in a lane of its own", async () => {
+  const [device] = await devices();
+  const base = await loadModel(join(referenceFolder("t5_gated_untied"), "model"), { device });
+  const model = await withAdapters(base, ["q", "o"]);
+  const names = ["q", null, "o", "q"], asked = [[17, 42, 1], [17, 42, 1], [17, 42, 1], [5, 9, 33, 1]];
+  const expected: number[][] = [];
+  for (const [i, name] of names.entries()) {
+    expected.push(await generate(useAdapter(model, name ?? undefined), asked[i], options));
+  }
+  assert.equal(new Set(expected.map(String)).size, 4);
+  const streams = openStreams(model, { maxStreams: 4, maxLength: 64 });
+  const answers = await Promise.all(names.map(async (adapter, i) => {
+    const tokens = await Array.fromAsync(streams.submit(asked[i], { ...options, adapter }));
+    return tokens.map(({ token }) => token);
+  }));
+  assert.deepEqual(answers, expected);
   await streams.close();
 });

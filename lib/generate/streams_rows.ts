@@ -24,8 +24,9 @@ export interface Row {
 export type Rows = (Row | undefined)[];
 
 /**
- * Tokens of prompts that are read between two tokens of the answers that go on: these wait for so many at most. Fewer would make
- * reading slower.
+ * Tokens of prompts that are read between two tokens of the answers that go on: these wait for so many at most. With fewer
+ * reading costs more, with more no less (1,024 tokens of SmolLM2: 3.9 s of one core's time by 64, 3.3 by 128, 2.8 by 256, 3.1
+ * by 512, 3.2 at once).
  */
 export const readAtOnce = 256;
 
