@@ -1,4 +1,4 @@
-// Fine-tunes any model of the Llama, Mistral, Qwen2 and Gemma families on any rows.
+// Fine-tunes any model of the Llama, Mistral, Qwen, Gemma and T5 families on any rows.
 //
 //   deno run -P=train examples/finetune.ts --model <folder> --data <file>               LoRA on NF4 weights
 //   ... --dry-run                                                                       shows the plan, trains nothing

@@ -27,7 +27,7 @@ async function tinyModel(): Promise<Record<string, Uint8Array>> {
 Deno.test("the README's script runs as written", async () => {
   const folder = await Deno.makeTempDir();
   const readme = await Deno.readTextFile(join(root, "README.md"));
-  const text = readme.match(/```ts ignore\n([\s\S]*?)```/)![1];
+  const text = readme.match(/```ts\n([\s\S]*?)```/)![1];
   assert.match(text, /trainEpoch/);
   await Deno.writeTextFile(join(folder, "script.ts"), text);
   const { train, test } = financeQuestions({ train: 36, test: 100, seed: 5 });
