@@ -1,15 +1,12 @@
 // This library's own greedy answers from the merged model.
 import { generate } from "../../mod.ts";
-import type { Line, Subject } from "./subject.ts";
+import { type Line, type Subject, TOKENS } from "./subject.ts";
 
 export async function own(subjects: readonly Subject[]): Promise<Line[]> {
   const lines: Line[] = [];
-  for (const { family, model, prompts } of subjects) {
-    const answers: number[][] = [];
-    for (const { ids, count } of prompts) {
-      answers.push(await generate(model, ids, { maxNewTokens: count, doSample: false }));
-    }
-    lines.push({ family: family.name, format: "fintune", exact: true, answers });
+  for (const { family, model, questions } of subjects) {
+    const answers = await generate(model, questions, { maxNewTokens: TOKENS, doSample: false });
+    lines.push({ family: family.name, format: "fintune", answers });
   }
   return lines;
 }

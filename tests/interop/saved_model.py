@@ -4,8 +4,9 @@
 
 JOBS.json is a list of {"base": folder, "adapter"?: folder, "prompts"?: [{"ids": [...], "count": n}], "rows"?: [{"inputIds": [...],
 "labels": [...]}], "texts"?: [...], "talks"?: [[{"role": ..., "content": ...}]]}. Prints one line of JSON, a list with an object for
-each job: "answers", greedy tokens to each prompt (up to `count`; an end ends them and is among them); "ids", AutoTokenizer's of
-each text; "chats", each talk by the chat template; "ends", generation_config's; "dtypes" and "shards" of the weights. OUT gets
+each job: "answers", greedy tokens to each prompt (up to `count`; an end ends them and is among them); "margins", along each answer
+the smallest distance of the likeliest token's logit from the next one's; "ids", AutoTokenizer's of each text; "chats", each talk by
+the chat template; "ends", generation_config's; "dtypes" and "shards" of the weights. OUT gets
 "<job>.<row>", the logits of each row in float32. Needs no network.
 """
 import json
@@ -35,10 +36,12 @@ def load(job: dict):
     return (PeftModel.from_pretrained(model, job["adapter"]) if "adapter" in job else model).eval()
 
 
-def answer(model, ids: list[int], count: int) -> list[int]:
+def answer(model, ids: list[int], count: int) -> tuple[list[int], float]:
     inputs = torch.tensor([ids])
-    made = model.generate(input_ids=inputs, attention_mask=torch.ones_like(inputs), do_sample=False, num_beams=1, max_new_tokens=count)
-    return made[0, 1 if model.config.is_encoder_decoder else len(ids):].tolist()
+    made = model.generate(input_ids=inputs, attention_mask=torch.ones_like(inputs), do_sample=False, num_beams=1, max_new_tokens=count,
+                          return_dict_in_generate=True, output_logits=True)
+    first, second = torch.cat(made.logits).topk(2).values.unbind(1)
+    return made.sequences[0, 1 if model.config.is_encoder_decoder else len(ids):].tolist(), (first - second).min().item()
 
 
 def row_logits(model, row: dict) -> torch.Tensor:
@@ -63,8 +66,9 @@ def main() -> None:
     for number, job in enumerate(jobs):
         model = load(job)
         ends = model.generation_config.eos_token_id
+        made = [answer(model, prompt["ids"], prompt["count"]) for prompt in job.get("prompts", [])]
         result = {**stored(job["base"]), "ends": ends if isinstance(ends, list) else [ends],
-                  "answers": [answer(model, prompt["ids"], prompt["count"]) for prompt in job.get("prompts", [])]}
+                  "answers": [tokens for tokens, _ in made], "margins": [margin for _, margin in made]}
         with torch.no_grad():
             logits |= {f"{number}.{i}": row_logits(model, row).contiguous() for i, row in enumerate(job.get("rows", []))}
         if "texts" in job:

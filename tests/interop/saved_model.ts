@@ -18,6 +18,8 @@ export interface Job {
 /** What came of it. */
 export interface Found {
   answers: number[][];
+  /** Along each answer the smallest distance of the likeliest token's logit from the next one's. */
+  margins: number[];
   ids?: number[][];
   chats?: string[];
   ends: number[];
