@@ -75,14 +75,14 @@ function tensorsOf(model: Model, type: GGUFType): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
   const factors = ropeFactors(config);
   if (factors) {
-    const data = () => Promise.resolve(quantizeGgml("F32", factors));
+    const data = () => Promise.resolve(quantizeGgml("F32", factors, "rope_freqs.weight"));
     tensors.set("rope_freqs.weight", { type: "F32", shape: [factors.length], data });
   }
   for (const [name, shape] of shapes) {
     const own = ggufName(name), target = types.get(own)!;
     const data = async () => {
       const values = await weightValues(device, weights.get(name)!);
-      return quantizeGgml(target, convertWeight(name, values, config, "to"));
+      return quantizeGgml(target, convertWeight(name, values, config, "to"), name);
     };
     tensors.set(own, { type: target, shape, data });
   }

@@ -1,5 +1,6 @@
 // From float32 to llama.cpp's number formats, bit for bit as its reference quantisers (ggml-quants.c) do it: every step
 // is rounded to float32 as it is there. Blocks of 32 numbers are here, k-quants in k_quants.ts.
+import { checkNumbers } from "../formats/check_numbers.ts";
 import { toFloat16 } from "../formats/floats.ts";
 import { quantizeQ4K, quantizeQ6K } from "./k_quants.ts";
 import { ggmlBytes, type GgmlType, ggmlTypes } from "./types.ts";
@@ -24,8 +25,12 @@ const writers: Readonly<Record<Exclude<WrittenType, "F32" | "F16">, BlockWriter>
   Q6_K: quantizeQ6K,
 };
 
-/** Numbers in a format; their count is whole blocks. Of F32 they are the same memory. */
-export function quantizeGgml(type: WrittenType, values: Float32Array): Uint8Array<ArrayBuffer> {
+/**
+ * Numbers in a format; their count is whole blocks. Of F32 they are the same memory. Throws UserError, with the tensor's name,
+ * for numbers that are not finite, or beyond half precision in F16.
+ */
+export function quantizeGgml(type: WrittenType, values: Float32Array, name: string): Uint8Array<ArrayBuffer> {
+  checkNumbers(name, values, type === "F16" ? { instead: 'export as "f32" or "q8_0"' } : undefined);
   if (type === "F32") {
     return new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength);
   }

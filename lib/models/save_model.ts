@@ -3,6 +3,7 @@ import { checkModel, checkName } from "../arguments.ts";
 import { basename, dirname, join } from "@std/path";
 import { UserError } from "../errors.ts";
 import { removeLeftovers, writeFileAtomic, writeFolder } from "../formats/atomic.ts";
+import { checkNumbers } from "../formats/check_numbers.ts";
 import { elementBytes, elementCount } from "../formats/dtypes.ts";
 import { exists } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
@@ -187,13 +188,10 @@ async function stored(
   dtype: Precision,
 ): Promise<Uint8Array> {
   const numbers = await weightValues(device, weight);
+  checkNumbers(name, numbers, dtype === "f16" ? { instead: 'save as "bf16" or "f32"' } : undefined);
+  if (dtype === "f16") return toFloat16(numbers);
   if (dtype === "bf16") return toBfloat16(numbers);
-  if (dtype === "f32") return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
-  for (let i = 0; i < numbers.length; i++) {
-    if (Math.abs(numbers[i]) < 65520) continue;
-    throw new UserError(`${name} holds ${numbers[i]}, beyond what f16 can (65504): save as "bf16" or "f32".`);
-  }
-  return toFloat16(numbers);
+  return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 }
 
 /** Every file but the weights. */

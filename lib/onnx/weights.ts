@@ -1,6 +1,6 @@
 // The constants of a file: a model's weights in the type that the file has them in, each read when its turn to be written comes.
 import type { Type } from "../engine/graph.ts";
-import { UserError } from "../errors.ts";
+import { checkNumbers } from "../formats/check_numbers.ts";
 import { toFloat16 } from "../formats/floats.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model, Weight } from "../models/model.ts";
@@ -62,7 +62,8 @@ export function openWeights({ weights, config, device }: Model, form: FileForm):
     const dtype = type === "f16" && shape.length === 2 ? "f16" : "f32";
     const data = async () => {
       const numbers = await values(name);
-      return dtype === "f16" ? halves(name, numbers) : bytesOf(numbers);
+      checkNumbers(name, numbers, dtype === "f16" ? { instead: 'export as "f32", "q8" or "q4"' } : undefined);
+      return dtype === "f16" ? toFloat16(numbers) : bytesOf(numbers);
     };
     return { name, dtype, shape, data };
   };
@@ -85,12 +86,6 @@ export function openWeights({ weights, config, device }: Model, form: FileForm):
   };
 }
 
-function halves(name: string, numbers: Float32Array): Uint8Array {
-  const beyond = numbers.find((value) => !(Math.abs(value) < 65520));
-  if (beyond === undefined) return toFloat16(numbers);
-  throw new UserError(`${name} holds ${beyond}, beyond what f16 can (65504): export as "f32", "q8" or "q4".`);
-}
-
 /** Codes, then scales: computed together, when the codes are asked for. */
 function blockInitializers(
   name: string,
@@ -101,7 +96,9 @@ function blockInitializers(
   const [out, width] = shape, blocks = Math.ceil(width / BLOCK);
   let made: BlockWeight | undefined;
   const codes = async () => {
-    made = quantizeBlocks(await values(name), shape, bits);
+    const numbers = await values(name);
+    checkNumbers(name, numbers);
+    made = quantizeBlocks(numbers, shape, bits);
     return made.codes;
   };
   const scales = () => {
