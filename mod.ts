@@ -1,5 +1,21 @@
 /**
- * fintune: LoRA and QLoRA fine-tuning on finance data, for Deno. This file re-exports the public names.
+ * LoRA and QLoRA fine-tuning of language models on your own rows, finance or other, on a GPU through WebGPU or on the CPU.
+ * The README answers common questions: which model fits into memory, a CSV of one's own, going on after a stop, other languages,
+ * files for other programs, publishing, serving, working offline.
+ *
+ * @example
+ * ```ts
+ * import { adamW, attachLoRA, Dataset, generate, loadModel, packBatches, saveAdapter, train } from "@fintune/fintune";
+ * import assert from "node:assert/strict";
+ *
+ * const rows = new Dataset([{ question: "What is a bond?", answer: "A loan that is traded." }]);
+ * const model = attachLoRA(await loadModel("examples/tiny/model"), { r: 8 }); // or "owner/name" on the Hub
+ * const batches = packBatches(rows, { tokenizer: model.tokenizer, completionOnly: true });
+ * await train(model, batches, { optimizer: adamW(model, { learningRate: 1e-2 }), maxSteps: 20 });
+ * const answer = await generate(model, "### Question: What is a bond?\n\n### Answer:");
+ * assert.equal(answer.trim(), "A loan that is traded.");
+ * await saveAdapter(model, `${await Deno.makeTempDir()}/adapter`); // PEFT's format
+ * ```
  *
  * @module
  */

@@ -176,7 +176,10 @@ const layout = {
 };
 const alone = packBatches(rows, { ...layout, batchSize: 1 });
 const lengths = Array.from(alone.examples, ({ inputIds }) => inputIds.length);
-const statistics = lengthReport(rows, layout);
+/** Of an encoder-decoder's rows the questions are measured, which its encoder reads. */
+const statistics = tokenizer?.decoderStartTokenId === undefined
+  ? lengthReport(rows, layout)
+  : lengthReport(rows.map((row) => ({ inputIds: tokenizer.encode(prompt.question(row)) })));
 console.log(`${statistics}\n`);
 console.log(`The first row, by the prompt ${prompt.name}:`);
 console.log(previewRow(rows.at(0), layout));

@@ -147,6 +147,35 @@ Deno.test("mistakes on the command line are one sentence and exit code 1", async
   });
 });
 
+Deno.test("an encoder-decoder: questions measured, trained, answered", async () => {
+  const { folder, data } = await material(), out = join(folder, "out");
+  const args = [
+    "--model",
+    join(root, "examples/sql/model"),
+    "--full-precision",
+    "--data",
+    data,
+    "--out",
+    out,
+  ];
+  const short = [
+    "--max-steps",
+    "1",
+    "--evaluate",
+    "1",
+    "--max-new-tokens",
+    "2",
+    "--effective-batch-size",
+    "4",
+  ];
+  const { code, stdout, stderr } = await finetune([...args, ...short]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /27 rows, .* tokens; mean .*\n/);
+  assert.match(stdout, /1 steps \(done\): training loss/);
+  assert.equal((await Deno.stat(join(out, "adapter/adapter_model.safetensors"))).isFile, true);
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("a whole run: plan, training, scores, adapter, log and pictures; then it is not overwritten", async () => {
   const { folder, model, data } = await material(), out = join(folder, "out");
   const args = ["--model", model, "--data", data, "--out", out, "--epochs", "2", "--evaluate", "3"];
