@@ -91,10 +91,53 @@ Deno.test("a signal ends an answer, finish says why, close ends all", async () =
   const last = [];
   for await (const { finish } of streams.submit(prompt, { eosTokenIds })) last.push(finish);
   assert.equal(last.at(-1), "stop");
-  const endless = ids(streams.submit(prompt, { maxNewTokens: 50, eosTokenIds: [] }));
+  // One that has begun and one that still waits for its place.
+  const begun = Promise.withResolvers<void>();
+  const endless = Array.from({ length: 2 }, async () => {
+    let count = 0;
+    for await (const _token of streams.submit(prompt, { maxNewTokens: 50, eosTokenIds: [] })) {
+      if (++count === 2) begun.resolve();
+    }
+    return count;
+  });
+  await begun.promise;
   await streams.close();
-  assert.ok((await endless).length < 50);
+  const [first, second] = await Promise.all(endless);
+  assert.ok(first >= 2 && first < 50 && second === 0, `${first}, ${second}`);
   await refused("it", () => streams.submit(prompt), /closed/);
+});
+
+Deno.test("what fails ends its own answers with the error: one constraint, or one lane's step", async () => {
+  const model = await tinyModel(), prompt = model.tokenizer!.encode("What is a bond?");
+  const streams = openStreams(model, { maxStreams: 4, maxLength: 64 });
+  const asked = { maxNewTokens: 6, eosTokenIds: [] };
+  const broken = {
+    start: () => ({
+      mask: (): Uint32Array => {
+        throw new Error("no mask");
+      },
+      accept() {},
+      done: false,
+    }),
+  };
+  const [bad, good] = await Promise.allSettled([
+    ids(streams.submit(prompt, { ...asked, constraint: broken })),
+    ids(streams.submit(prompt, asked)),
+  ]);
+  assert.equal(bad.status === "rejected" && bad.reason.message, "no mask");
+  assert.equal(good.status === "fulfilled" && good.value.length, 6);
+
+  const { device } = model, read = device.read;
+  device.read = () => Promise.reject(new Error("no memory"));
+  const failed = await Promise.allSettled([1, 2].map(() => ids(streams.submit(prompt, asked))));
+  device.read = read;
+  assert.deepEqual(failed.map((result) => result.status === "rejected" && result.reason.message), [
+    "no memory",
+    "no memory",
+  ]);
+  assert.equal((await ids(streams.submit(prompt, asked))).length, 6, "the next one has a lane of its own");
+  await streams.close(); // which the counts have settled after
+  assert.deepEqual([streams.running, streams.waiting], [0, 0]);
 });
 
 Deno.test("log-probabilities are the model's own", async () => {

@@ -71,7 +71,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
   const { maxStreams = 8, maxLength = Math.min(model.config.maxPositionEmbeddings, 2048) } = options;
   checkOptions(model, maxStreams, maxLength);
   const lanes = new Map<Stack, Promise<Lane>>(), stacks = adapterStacks(model);
-  const waiting: { stream: Stream; stack: Stack }[] = [];
+  const waiting: { stream: Stream; stack: Stack }[] = [], joined = new Map<Stream, Stack>();
   let running = 0, promptTokens = 0, closed = false, work: Promise<void> | undefined;
 
   const onRead = (tokens: number) => void (promptTokens += tokens);
@@ -87,7 +87,16 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
     return lane;
   };
   const openLanes = async () => await Promise.all(lanes.values());
-  const count = async () => running = (await openLanes()).reduce((sum, { size }) => sum + size, 0);
+  const count = async () => {
+    running = (await openLanes()).reduce((sum, { size }) => sum + size, 0);
+    for (const stream of joined.keys()) if (stream.over) joined.delete(stream);
+  };
+  /** A lane whose step has failed takes its own streams along, and no others. */
+  const drop = (stack: Stack, lane: Lane, error: unknown) => {
+    lanes.delete(stack);
+    for (const [stream, own] of joined) if (own === stack) stream.end(error);
+    lane.free();
+  };
   /** Lets waiting requests in, as many as there are places. */
   const admit = async () => {
     while (waiting.length > 0 && running < maxStreams) {
@@ -95,6 +104,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
       if (stream.over) continue;
       try {
         (await laneOf(stack)).join([stream]);
+        joined.set(stream, stack);
         running++;
       } catch (error) {
         stream.end(error);
@@ -106,8 +116,9 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
       await admit();
       if (running === 0) break;
       const begin = performance.now();
-      for (const lane of await openLanes()) {
-        if (lane.size > 0) await lane.step();
+      for (const [stack, opened] of [...lanes]) {
+        const lane = await opened;
+        if (lane.size > 0) await lane.step().catch((error) => drop(stack, lane, error));
       }
       await count();
       await breathe(performance.now() - begin);
@@ -141,10 +152,10 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
     async close() {
       closed = true;
       await work;
+      for (const stream of [...joined.keys(), ...waiting.map(({ stream }) => stream)]) stream.end();
       for (const lane of await openLanes()) lane.free();
       lanes.clear();
       stacks.free();
-      for (const { stream } of waiting) stream.end();
     },
   };
 }

@@ -59,6 +59,22 @@ export function createStream(
   const aborted = () => end();
   signal?.addEventListener("abort", aborted);
   if (signal?.aborted) end();
+  const choose = (logits: Float32Array) => {
+    const token = nextToken(logits, settings, { history, begun: begun.length, constraint });
+    if (token === undefined) return end();
+    constraint?.accept(token);
+    history.push(token);
+    answer.push(token);
+    const stops = eosTokenIds.includes(token) || constraint?.done === true;
+    const finish = stops ? "stop" : answer.length === maxNewTokens ? "length" : undefined;
+    ready.push({
+      token,
+      ...logprobs === undefined ? {} : logprobsOf(logits, token, logprobs),
+      ...finish && { finish },
+    });
+    if (finish) end();
+    else wake();
+  };
 
   return {
     prompt,
@@ -69,20 +85,11 @@ export function createStream(
     },
     take(logits) {
       if (ended) return;
-      const token = nextToken(logits, settings, { history, begun: begun.length, constraint });
-      if (token === undefined) return end();
-      constraint?.accept(token);
-      history.push(token);
-      answer.push(token);
-      const stops = eosTokenIds.includes(token) || constraint?.done === true;
-      const finish = stops ? "stop" : answer.length === maxNewTokens ? "length" : undefined;
-      ready.push({
-        token,
-        ...logprobs === undefined ? {} : logprobsOf(logits, token, logprobs),
-        ...finish && { finish },
-      });
-      if (finish) end();
-      else wake();
+      try {
+        choose(logits);
+      } catch (error) {
+        end(error); // of a constraint that asks for too much: its own answer ends, no other
+      }
     },
     end,
     async *tokens() {
