@@ -56,15 +56,17 @@ async function served(...permissions: string[]): Promise<{ said: string; answer:
   const said = lines.filter((line) => !/XDG_RUNTIME_DIR|^Warning Permissions in the config/.test(line)).join(
     "\n",
   );
-  return { said, answer: JSON.parse(text(stdout)) };
+  return { said, answer: JSON.parse(text(stdout) || "null") };
 }
 
-Deno.test("-P=serve is enough; without permission to read the library HTTP stays in the main thread", async () => {
+Deno.test("-P=serve is enough; without permission to read the library HTTP stays in the main thread; without the network it says so", async () => {
   const usual = await served("-P=serve");
   assert.deepEqual(usual, { said: "", answer: { health: "ok", tokens: 4 } });
   const model = join(root, "examples/tiny/model");
   const narrow = await served("--allow-net=127.0.0.1", "--allow-ffi", `--allow-read=${model}`, "--allow-env");
   assert.deepEqual(narrow, usual);
+  const without = await served("-P=train");
+  assert.match(without.said, /NotCapable: Requires net access to "127.0.0.1/);
 });
 
 Deno.test("the thread of HTTP loads little, and nothing by a name that only this repository's settings know", async () => {

@@ -16,7 +16,7 @@ export type ToHttp =
 /** To the main thread. */
 export type ToMain =
   | { readonly type: "listening"; readonly port: number }
-  | { readonly type: "refused"; readonly taken: boolean; readonly message: string }
+  | { readonly type: "refused"; readonly name: string; readonly message: string }
   | { readonly type: "finished" }
   | { readonly type: "ask"; readonly id: number; readonly request: EngineRequest }
   | { readonly type: "leave"; readonly id: number }

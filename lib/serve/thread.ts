@@ -28,7 +28,8 @@ export async function listenInThread(settings: HttpSettings, engine: Engine): Pr
   worker.onmessage = ({ data }: MessageEvent<ToMain>) => {
     if (data.type === "listening") opened.resolve(data.port);
     else if (data.type === "refused") {
-      opened.reject(data.taken ? new Deno.errors.AddrInUse(data.message) : new Error(data.message));
+      const kinds = Deno.errors as Partial<Record<string, ErrorConstructor>>; // messages carry no classes
+      opened.reject(new (kinds[data.name] ?? Error)(data.message));
     } else if (data.type === "finished") finished.resolve();
     else if (data.type === "leave") answering.get(data.id)?.abort();
     else if (data.type === "count") {

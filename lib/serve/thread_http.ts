@@ -66,12 +66,8 @@ function open(settings: Extract<ToHttp, { type: "listen" }>["settings"]): void {
     scope.postMessage({ type: "listening", port: http.port });
     http.finished.then(() => scope.postMessage({ type: "finished" }));
   } catch (error) {
-    const taken = error instanceof Deno.errors.AddrInUse;
-    scope.postMessage({
-      type: "refused",
-      taken,
-      message: error instanceof Error ? error.message : `${error}`,
-    });
+    const { name, message } = error instanceof Error ? error : new Error(`${error}`);
+    scope.postMessage({ type: "refused", name, message });
   }
 }
 
