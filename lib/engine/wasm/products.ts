@@ -1,0 +1,243 @@
+// Products of a few rows with a weight [out, in]. Weights of 4 and of 7 bits stand as lib/engine/wasm/pack.ts lays them out: four
+// rows make a group, whose rows are a vector's four lanes. Activations are quantised to signed bytes in blocks of 64.
+import {
+  type Code,
+  f32,
+  f32x4,
+  float,
+  func,
+  get,
+  i16x8,
+  I32,
+  i32,
+  i32x4,
+  i8x16,
+  int,
+  loop,
+  set,
+  tee,
+  V128,
+  v128,
+  type WasmFunction,
+  when,
+} from "./assembler.ts";
+import { each, sumOfLanes, zero } from "./macros.ts";
+import { type Format, formats, NF4_BYTES } from "./pack.ts";
+
+/** A block of activations: 64 bytes, their scale (f32), and -64 times their sum (i32), which undoes the weights' offset of 64. */
+export const ACTIVATION_BYTES = 80;
+const SCALE_AT = 64, SUM_AT = 68;
+
+/** Groups that are read side by side, and rows of activations: more groups keep the memory busier, more rows the arithmetic. */
+const tiles = [{ groups: 2, rows: 4 }, { groups: 4, rows: 2 }, { groups: 8, rows: 1 }];
+
+const tileName = (format: Format, groups: number, rows: number) => `${format}_${groups}_${rows}`;
+
+/**
+ * `tile(weight, activations, stride, out, outStride, times, blocks)`: `groups` parts of `times` groups each, one behind the
+ * other. Strides are the bytes from row to row.
+ */
+function tile(format: Format, groups: number, rows: number): WasmFunction {
+  return func(
+    tileName(format, groups, rows),
+    7,
+    (local, weight, activations, stride, out, outStride, times, blocks) => {
+      const locals = (count: number, type: number) => Array.from({ length: count }, () => local(type));
+      const table = local(V128), mask = local(V128), left = local(I32), step = local(I32);
+      const parts = locals(groups, I32), outs = locals(groups, I32), rowsAt = locals(rows, I32);
+      const first = locals(rows, V128), second = locals(rows, V128), low = local(V128), high = local(V128);
+      const sums = locals(groups * rows, V128), totals = locals(groups * rows, V128);
+      const bytes = formats[format].bytes, splat = v128.load32Splat;
+      const levels = (part: number, v: number): Code =>
+        format === "nf4"
+          ? [
+            set(low, v128.load(get(part), 16 * v)),
+            set(high, i8x16.relaxedSwizzle(get(table), v128.and(i16x8.shrU(get(low), int(4)), get(mask)))),
+            set(low, i8x16.relaxedSwizzle(get(table), v128.and(get(low), get(mask)))),
+          ]
+          : [set(high, v128.load(get(part), 32 * v)), set(low, v128.load(get(part), 32 * v + 16))];
+      const eightWeights = (_: unknown, v: number): Code => [
+        rowsAt.map((
+          row,
+          m,
+        ) => [set(first[m], splat(get(row), 8 * v)), set(second[m], splat(get(row), 8 * v + 4))]),
+        parts.map((part, g) => [
+          levels(part, v),
+          rowsAt.map((_, m) => {
+            const sum = sums[g * rows + m];
+            return [
+              set(sum, i32x4.dot(get(first[m]), get(high), get(sum))),
+              set(sum, i32x4.dot(get(second[m]), get(low), get(sum))),
+            ];
+          }),
+        ]),
+      ];
+      const scaled = (part: number, g: number): Code => [
+        set(low, v128.load(get(part), bytes - 16)),
+        rowsAt.map((row, m) => {
+          const total = totals[g * rows + m], sum = f32x4.fromI32(get(sums[g * rows + m]));
+          return set(
+            total,
+            f32x4.add(get(total), f32x4.mul(sum, f32x4.mul(get(low), splat(get(row), SCALE_AT)))),
+          );
+        }),
+        set(part, i32.add(get(part), int(bytes))),
+      ];
+      return [
+        set(step, i32.mul(i32.mul(get(times), get(blocks)), int(bytes))),
+        format === "nf4"
+          ? [set(table, v128.bytes(NF4_BYTES)), set(mask, v128.bytes(new Array(16).fill(15)))]
+          : [],
+        parts.map((part, g) => set(part, i32.add(get(weight), i32.mul(get(step), int(g))))),
+        outs.map((at, g) => set(at, i32.add(get(out), i32.mul(get(times), int(16 * g))))),
+        each(times, [
+          totals.map((total) => set(total, zero)),
+          rowsAt.map((row, m) => set(row, i32.add(get(activations), i32.mul(get(stride), int(m))))),
+          set(left, get(blocks)),
+          loop(
+            sums.map((sum, i) => set(sum, splat(get(rowsAt[i % rows]), SUM_AT))),
+            Array.from({ length: 8 }).map(eightWeights),
+            parts.map(scaled),
+            rowsAt.map((row) => set(row, i32.add(get(row), int(ACTIVATION_BYTES)))),
+            tee(left, i32.sub(get(left), int(1))),
+          ),
+          outs.map((at, g) => [
+            totals.slice(g * rows, (g + 1) * rows).map((total, m) =>
+              v128.store(i32.add(get(at), i32.mul(get(outStride), int(m))), get(total))
+            ),
+            set(at, i32.add(get(at), int(16))),
+          ]),
+        ]),
+      ];
+    },
+  );
+}
+
+/** `product(weight, activations, stride, out, outStride, groups, blocks, rows)`: as many tiles as it takes. */
+function product(format: Format, index: (name: string) => Code): WasmFunction {
+  return func(format, 8, (local, weight, activations, stride, out, outStride, groups, blocks, rows) => {
+    const times = local(I32), done = local(I32);
+    const run = (name: string, begin: Code, count: Code): Code => [
+      i32.add(get(weight), i32.mul(begin, i32.mul(get(blocks), int(formats[format].bytes)))),
+      [get(activations), get(stride), i32.add(get(out), i32.mul(begin, int(16))), get(outStride)],
+      [count, get(blocks), index(name)],
+    ];
+    return tiles.map((size) => {
+      const fits = i32.gtS(get(rows), int(size.rows - 1));
+      return when(
+        fits,
+        loop(
+          set(times, i32.divU(get(groups), int(size.groups))),
+          set(done, i32.mul(get(times), int(size.groups))),
+          run(tileName(format, size.groups, size.rows), int(0), get(times)),
+          run(tileName(format, 1, size.rows), get(done), i32.sub(get(groups), get(done))),
+          set(activations, i32.add(get(activations), i32.mul(get(stride), int(size.rows)))),
+          set(out, i32.add(get(out), i32.mul(get(outStride), int(size.rows)))),
+          set(rows, i32.sub(get(rows), int(size.rows))),
+          fits,
+        ),
+      );
+    });
+  });
+}
+
+/** The products with packed weights, `nf4` and `seven`; `index` gives the call of a function that was yielded earlier. */
+export function* packedProducts(index: (name: string) => Code): Generator<WasmFunction> {
+  for (const format of Object.keys(formats) as Format[]) {
+    for (const { groups, rows } of tiles) {
+      yield tile(format, groups, rows);
+      yield tile(format, 1, rows);
+    }
+    yield product(format, index);
+  }
+}
+
+/** `quantize(x, stride, out, outStride, blocks, rows)`: rows of 64 * blocks numbers to blocks of activations. */
+export const quantize: WasmFunction = func(
+  "quantize",
+  6,
+  (local, x, stride, out, outStride, blocks, rows) => {
+    const from = local(I32), to = local(I32), left = local(I32), largest = local(V128), scale = local(V128);
+    const ints = [local(V128), local(V128)], sum = local(V128);
+    const vector = (i: number) => v128.load(get(from), 16 * i);
+    const whole = (i: number) => i32x4.truncF32(f32x4.nearest(f32x4.mul(vector(i), get(scale))));
+    const lanes = [0, 1, 2, 3].map((lane) => f32x4.extract(get(largest), lane));
+    // Of every eight numbers first those at even places: NF4's first weights of a byte.
+    const order = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
+    return each(rows, [
+      [set(from, get(x)), set(to, get(out)), set(left, get(blocks))],
+      loop(
+        set(largest, zero),
+        Array.from({ length: 16 }, (_, i) => set(largest, f32x4.max(get(largest), f32x4.abs(vector(i))))),
+        set(largest, f32x4.splat(f32.max(f32.max(lanes[0], lanes[1]), f32.max(lanes[2], lanes[3])))),
+        // Zeros stay zeros: no division by 0.
+        set(largest, f32x4.max(get(largest), f32x4.splat(float(1e-30)))),
+        set(scale, f32x4.div(f32x4.splat(float(127)), get(largest))),
+        set(sum, zero),
+        [0, 1, 2, 3].map((part) => [
+          ints.map((local, half) => {
+            const i = 4 * part + 2 * half;
+            return set(local, i16x8.narrow(whole(i), whole(i + 1)));
+          }),
+          set(ints[0], i8x16.narrow(get(ints[0]), get(ints[1]))),
+          set(ints[0], i8x16.shuffle(get(ints[0]), get(ints[0]), order)),
+          set(sum, i32x4.dot(get(ints[0]), v128.bytes(new Array(16).fill(64)), get(sum))),
+          v128.store(get(to), get(ints[0]), 16 * part),
+        ]),
+        f32.store(get(to), f32.mul(f32x4.extract(get(largest), 0), float(1 / 127)), SCALE_AT),
+        i32.store(
+          get(to),
+          i32.sub(
+            int(0),
+            i32.add(
+              i32.add(i32x4.extract(get(sum), 0), i32x4.extract(get(sum), 1)),
+              i32.add(i32x4.extract(get(sum), 2), i32x4.extract(get(sum), 3)),
+            ),
+          ),
+          SUM_AT,
+        ),
+        set(from, i32.add(get(from), int(256))),
+        set(to, i32.add(get(to), int(ACTIVATION_BYTES))),
+        tee(left, i32.sub(get(left), int(1))),
+      ),
+      set(x, i32.add(get(x), get(stride))),
+      set(out, i32.add(get(out), get(outStride))),
+    ]);
+  },
+);
+
+/**
+ * `plain(weight, x, stride, c, cStride, out, outStride, count, inner, rows, alpha)`: out = alpha x W^T + c in f32, `count`
+ * rows of the weight, `inner` numbers each (a multiple of 4); `alpha` is an address, and so is c, or 0.
+ */
+export const plain: WasmFunction = func(
+  "plain",
+  11,
+  (local, weight, x, stride, c, cStride, out, outStride, count, inner, rows, alpha) => {
+    const w = local(I32),
+      to = local(I32),
+      from = local(I32),
+      add = local(I32),
+      n = local(I32),
+      k = local(I32);
+    const sum = local(V128);
+    return each(rows, [
+      [set(w, get(weight)), set(to, get(out)), set(add, get(c)), set(n, get(count))],
+      each(n, [
+        [set(sum, zero), set(from, get(x)), set(k, i32.shrU(get(inner), int(2)))],
+        each(k, [
+          set(sum, f32x4.add(get(sum), f32x4.mul(v128.load(get(w)), v128.load(get(from))))),
+          set(w, i32.add(get(w), int(16))),
+          set(from, i32.add(get(from), int(16))),
+        ]),
+        f32.store(get(to), f32.mul(sumOfLanes(sum), f32.load(get(alpha)))),
+        when(get(c), f32.store(get(to), f32.add(f32.load(get(to)), f32.load(get(add))))),
+        set(to, i32.add(get(to), int(4))),
+        set(add, i32.add(get(add), int(4))),
+      ]),
+      set(x, i32.add(get(x), get(stride))),
+      set(out, i32.add(get(out), get(outStride))),
+      set(c, i32.select(i32.add(get(c), get(cStride)), int(0), get(c))),
+    ]);
+  },
+);

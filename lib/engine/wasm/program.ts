@@ -1,0 +1,146 @@
+// The decode step in WebAssembly: one call for one token of every stream, on all threads, with weights of four bits.
+import { setImmediate } from "node:timers";
+import type { Program } from "../device.ts";
+import type { Graph } from "../graph.ts";
+import type { Tensor } from "../tensor.ts";
+import { assemble } from "./assembler.ts";
+import { type Caches, openCaches } from "./caches.ts";
+import { type Heap, openHeap } from "./heap.ts";
+import { type Plan, planGraph, type Tensors, Unsupported } from "./plan.ts";
+import { openTeam, type Team } from "./team.ts";
+
+const PAGE = 65536, MAX_PAGES = 65536;
+/** What weights may take of the 4 GB that addresses reach: the rest is for caches. */
+const mostWeights = 3 * 2 ** 30;
+/** The first plan has room for so many tokens; more make another one. */
+const usualRows = 8;
+
+/** A program whose caches may live in its memory. */
+export interface WasmProgram extends Program {
+  readonly caches: Pick<Caches, "zeros" | "free">;
+}
+
+export interface WasmSettings {
+  /** Inputs whose content never changes: copied once. What is not among them is read in every run. */
+  readonly constants: Tensors;
+  readonly threads: number;
+}
+
+/**
+ * The program of a graph of one token a stream (decodeGraph with `bits`); undefined where it holds what no kernel does, or the
+ * machine has no relaxed SIMD.
+ */
+export function compileWasm(graph: Graph, settings: WasmSettings): WasmProgram | undefined {
+  const first = planned(graph, { ...settings, rows: usualRows });
+  if (!first || first.weightBytes > mostWeights || !WebAssembly.validate(assemble(first.functions))) {
+    return undefined;
+  }
+  const memory = new WebAssembly.Memory({
+    initial: Math.ceil(first.weightBytes / PAGE) + 1,
+    maximum: MAX_PAGES,
+    shared: true,
+  });
+  for (const pack of first.packs) pack(memory.buffer, settings.constants);
+  const heap = openHeap(memory, first.weightBytes), caches = openCaches(memory, heap);
+  let rows = usualRows, running: Running | undefined = start();
+
+  function start(): Running {
+    const values = planGraph(graph, { ...settings, rows }), at = heap.take(values.valueBytes);
+    const plan = planGraph(graph, { ...settings, rows }, at);
+    const module = new WebAssembly.Module(assemble(plan.functions));
+    const { threads } = settings;
+    return {
+      plan,
+      at,
+      scores: 0,
+      scoreRooms: [],
+      team: openTeam(module, memory, { threads, arrivals: plan.arrivals }),
+    };
+  }
+  function stop() {
+    if (!running) return;
+    running.team.close();
+    [running.at, ...running.scoreRooms].forEach((at) => heap.give(at));
+    running = undefined;
+  }
+  return {
+    caches,
+    async run(inputs) {
+      // Others get their turn between tokens.
+      await new Promise<void>((resolve) => setImmediate(() => resolve()));
+      if (!running) throw new Error("The program is closed.");
+      const tokens = inputs.ids.shape[0];
+      if (tokens > rows) {
+        stop();
+        rows = 2 ** Math.ceil(Math.log2(tokens));
+        running = start();
+      }
+      try {
+        return step(memory, running, { inputs, heap, caches, threads: settings.threads });
+      } catch (error) {
+        stop();
+        throw error;
+      }
+    },
+    close: stop,
+  };
+}
+
+function planned(graph: Graph, settings: Parameters<typeof planGraph>[1]): Plan | undefined {
+  try {
+    return planGraph(graph, settings);
+  } catch (error) {
+    if (error instanceof Unsupported) return undefined;
+    throw error;
+  }
+}
+
+interface Running {
+  readonly plan: Plan;
+  readonly team: Team;
+  /** Of the values. */
+  readonly at: number;
+  /** Positions that the threads' rooms for scores have place for, and their addresses. */
+  scores: number;
+  scoreRooms: number[];
+}
+
+interface Step {
+  readonly inputs: Tensors;
+  readonly heap: Heap;
+  readonly caches: Caches;
+  readonly threads: number;
+}
+
+function step(
+  memory: WebAssembly.Memory,
+  running: Running,
+  { inputs, heap, caches, threads }: Step,
+): Record<string, Tensor> {
+  const { plan, team } = running, ranges = inputs.ranges.storage as Int32Array;
+  const seen = Math.max(0, ...ranges);
+  if (seen >= running.scores) {
+    running.scoreRooms.forEach((at) => heap.give(at));
+    running.scores = 2 * seen + 64;
+    running.scoreRooms = Array.from({ length: threads }, () => heap.take(4 * (running.scores + 16)));
+  }
+  const places = plan.caches.map(({ k, v, at }) => ({
+    at,
+    numbers: [caches.place(k, inputs[k], ranges), caches.place(v, inputs[v], ranges), inputs[k].shape[2]],
+  }));
+  const words = new Int32Array(memory.buffer);
+  const sizes = { tokens: inputs.ids.shape[0], ends: inputs.last.shape[0] };
+  words[plan.sizes.tokens / 4] = sizes.tokens;
+  words[plan.sizes.ends / 4] = sizes.ends;
+  if (plan.scores !== undefined) words.set(running.scoreRooms, plan.scores / 4);
+  for (const { at, numbers } of places) words.set(numbers, at / 4);
+  for (const feed of plan.feeds) feed(memory.buffer, inputs);
+  team.run();
+  return Object.fromEntries([...plan.outputs].map(([name, { at, stride, width, rows }]) => {
+    const storage = new Float32Array(sizes[rows] * width);
+    for (let row = 0; row < sizes[rows]; row++) {
+      storage.set(new Float32Array(memory.buffer, at + row * stride, width), row * width);
+    }
+    return [name, { dtype: "f32", shape: [sizes[rows], width], storage }];
+  }));
+}

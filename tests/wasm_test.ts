@@ -1,0 +1,320 @@
+// The kernels of the decoder in WebAssembly against plain JavaScript in double precision, and the whole step against
+// onnxruntime's exact one.
+import assert from "node:assert/strict";
+import { elementCount } from "../lib/engine/dtype.ts";
+import { openDevice } from "../lib/engine/open.ts";
+import { NF4_LEVELS } from "../lib/engine/nf4/levels.ts";
+import type { Tensor } from "../lib/engine/tensor.ts";
+import { assemble, call, func, get, i32, int, type WasmFunction } from "../lib/engine/wasm/assembler.ts";
+import { attention } from "../lib/engine/wasm/attention.ts";
+import { type Format, NF4_BYTES, packedBytes, packNF4, packSeven } from "../lib/engine/wasm/pack.ts";
+import { ACTIVATION_BYTES, packedProducts, plain, quantize } from "../lib/engine/wasm/products.ts";
+import { compileWasm } from "../lib/engine/wasm/program.ts";
+import { geluTanh, norm, rope, silu, sum, take } from "../lib/engine/wasm/rows.ts";
+import { barrier, openTeam, type Team } from "../lib/engine/wasm/team.ts";
+import { f32, trace } from "../lib/engine/trace.ts";
+import { matmul } from "../lib/engine/ops/matmul.ts";
+import { decodeGraph } from "../lib/generate/graphs.ts";
+import { attachLoRA } from "../lib/lora.ts";
+import { loadModel } from "../lib/models/load.ts";
+import { activeAdapter, headName, type Model } from "../lib/models/model.ts";
+import { tensorsUnder, typesOf } from "../lib/models/parameters.ts";
+import { rotaryTables } from "../lib/models/rotary.ts";
+
+/** Numbers in [-1, 1), the same in every run. */
+function numbers(seed: number, length: number): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+const attentionShape = { heads: 4, kvHeads: 2, size: 16, scale: 0.25 };
+const functions: WasmFunction[] = [quantize, plain, sum, silu, geluTanh, norm, rope, take];
+functions.push(attention("attention", attentionShape));
+for (const made of packedProducts((name) => call(functions.findIndex((other) => other.name === name)))) {
+  functions.push(made);
+}
+const memory = new WebAssembly.Memory({ initial: 32, maximum: 65536, shared: true });
+const exported = new WebAssembly.Instance(new WebAssembly.Module(assemble(functions)), { js: { memory } })
+  .exports as Record<string, (...numbers: number[]) => void>;
+
+/** Puts arrays behind one another into the memory, and says where. */
+function put(...arrays: (Float32Array | Int32Array)[]): number[] {
+  let end = 0;
+  return arrays.map((array) => {
+    const at = end;
+    new Uint8Array(memory.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), at);
+    end += Math.ceil(array.byteLength / 64) * 64;
+    return at;
+  });
+}
+
+const floats = (at: number, length: number) => new Float32Array(memory.buffer, at, length).slice();
+
+function close(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number, what: string) {
+  assert.equal(actual.length, expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i] - expected[i]);
+    assert.ok(difference <= tolerance, `${what}: number ${i} is ${actual[i]}, not ${expected[i]}`);
+  }
+}
+
+for (const rows of [1, 2, 3, 8]) {
+  for (const format of ["nf4", "seven"] as Format[]) {
+    Deno.test(`products with ${format} weights, ${rows} rows: whole numbers exactly, scales to 1e-5`, () => {
+      const out = 4 * 21, inner = 192, blocks = 3, stride = blocks * ACTIVATION_BYTES;
+      const x = numbers(rows, rows * inner), [xAt, aAt] = put(x, new Float32Array(rows * stride / 4));
+      exported.quantize(xAt, 4 * inner, aAt, stride, blocks, rows);
+      const at = aAt + 64 * Math.ceil(rows * stride / 64), end = at + packedBytes(format, [out, inner]);
+      const codes = Uint8Array.from(numbers(5, out * inner / 2), (value) => 128 + 127 * value);
+      const absmax = numbers(6, out * blocks).map(Math.abs), dense = numbers(7, out * inner);
+      if (format === "nf4") packNF4(memory.buffer, at, codes, absmax, [out, inner]);
+      else packSeven(memory.buffer, at, dense, [out, inner]);
+      exported[format](at, aAt, stride, end, 4 * out, out / 4, blocks, rows);
+      // The same in plain numbers: whole ones, and the scale of each block.
+      const blocksOf = (
+        all: Float32Array,
+        quantized: (value: number, largest: number, i: number) => number,
+      ) => {
+        const scales = Array.from(
+          { length: all.length / 64 },
+          (_, block) => Math.max(...all.subarray(64 * block, 64 * block + 64).map(Math.abs)),
+        );
+        return { whole: Array.from(all, (value, i) => quantized(value, scales[i >> 6], i)), scales };
+      };
+      const a = blocksOf(x, (value, largest) => Math.round(Math.fround(value * Math.fround(127 / largest))));
+      const w = format === "seven"
+        ? blocksOf(dense, (value, largest) => Math.round(value * (63 / largest)))
+        : {
+          whole: Array.from(dense, (_, i) => NF4_BYTES[i & 1 ? codes[i >> 1] & 15 : codes[i >> 1] >> 4] - 64),
+          scales: [...absmax],
+        };
+      const step = 1 / 127 / (format === "nf4" ? 63.25 : 63);
+      const expected = Array.from({ length: rows * out }, (_, i) => {
+        const from = Math.floor(i / out) * blocks, to = (i % out) * blocks;
+        let total = 0;
+        for (let block = 0; block < blocks; block++) {
+          let whole = 0;
+          for (let k = 0; k < 64; k++) {
+            whole += a.whole[64 * (from + block) + k] * w.whole[64 * (to + block) + k];
+          }
+          total += whole * a.scales[from + block] * w.scales[to + block] * step;
+        }
+        return total;
+      });
+      close(floats(end, rows * out), expected, 1e-5, format);
+    });
+  }
+}
+
+Deno.test("NF4's levels in 7 bits are off by at most .009 of the largest, by .0039 in the mean square", () => {
+  const errors = Array.from(NF4_LEVELS, (level, i) => (NF4_BYTES[i] - 64) / 63.25 - level);
+  assert.ok(Math.max(...errors.map(Math.abs)) < 0.009);
+  assert.ok(Math.sqrt(errors.reduce((total, error) => total + error ** 2, 0) / 16) < 0.004);
+});
+
+Deno.test("the product in f32, with and without an addend, to 1e-5", () => {
+  const out = 7, inner = 24, rows = 3, alpha = 0.5;
+  const w = numbers(1, out * inner), x = numbers(2, rows * inner), c = numbers(3, rows * out);
+  const [wAt, xAt, cAt, alphaAt, to] = put(w, x, c, Float32Array.of(alpha), new Float32Array(rows * out));
+  for (const added of [true, false]) {
+    exported.plain(wAt, xAt, 4 * inner, added ? cAt : 0, 4 * out, to, 4 * out, out, inner, rows, alphaAt);
+    const expected = Array.from({ length: rows * out }, (_, i) => {
+      let total = 0;
+      for (let k = 0; k < inner; k++) total += w[i % out * inner + k] * x[Math.floor(i / out) * inner + k];
+      return alpha * total + (added ? c[i] : 0);
+    });
+    close(floats(to, rows * out), expected, 1e-5, `c: ${added}`);
+  }
+});
+
+Deno.test("sums, gated activations, norms, rotations and rows to 2e-6 of their size", () => {
+  const width = 32, rows = 3, stride = 4 * width;
+  const a = numbers(1, rows * width).map((value) => 9 * value), b = numbers(2, rows * width);
+  const settings = Float32Array.of(1 / 16, 1e-5, 1), index = Int32Array.of(2, 0, 1);
+  const angles = numbers(3, rows * 8), [cos, sin] = [angles.map(Math.cos), angles.map(Math.sin)];
+  const [A, B, S, I, C, N, out] = put(a, b, settings, index, cos, sin, new Float32Array(rows * width));
+  const result = () => floats(out, rows * width),
+    each = (f: (x: number, y: number, i: number) => number) => Array.from(a, (x, i) => f(x, b[i], i));
+  exported.sum(A, stride, B, stride, out, stride, width / 4, rows);
+  close(result(), each((x, y) => x + y), 2e-6, "sum");
+  exported.sum(A, stride, B, 0, out, stride, width / 4, rows);
+  close(result(), each((x, _, i) => x + b[i % width]), 2e-6, "bias");
+  exported.silu(A, stride, B, stride, out, stride, width / 4, rows);
+  close(result(), each((x, y) => x / (1 + Math.exp(-x)) * y), 4e-6, "silu");
+  exported.gelu_tanh(A, stride, B, stride, out, stride, width / 4, rows);
+  const gelu = (x: number) => x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+  close(result(), each((x, y) => gelu(x) * y), 4e-6, "gelu_tanh");
+  exported.norm(A, stride, B, out, stride, 16, 2, rows, S);
+  const normed = each((x, _, i) => {
+    const part = a.subarray(i & ~15, (i & ~15) + 16);
+    return x / Math.sqrt(part.reduce((total, value) => total + value ** 2, 0) / 16 + 1e-5) * (b[i % 16] + 1);
+  });
+  close(result(), normed, 4e-6, "norm");
+  for (const begin of [0, 1]) exported.rope(A, stride, C, N, out, stride, 2, 8, rows, begin, 2);
+  const rotated = each((x, _, i) => {
+    const place = i % 16, at = Math.floor(i / width) * 8 + place % 8;
+    return place < 8 ? x * cos[at] - a[i + 8] * sin[at] : x * cos[at] + a[i - 8] * sin[at];
+  });
+  close(result(), rotated, 4e-6, "rope");
+  exported.take(A, stride, I, out, stride, width / 4, rows);
+  close(result(), each((_, __, i) => a[index[Math.floor(i / width)] * width + i % width]), 0, "take");
+});
+
+Deno.test("attention over a cache and the token itself to 2e-6, also where a stream sees nothing else", () => {
+  const { heads, kvHeads, size, scale } = attentionShape, rows = 3, past = 9, seen = [0, 9, 4, 4, 2, 5];
+  const q = numbers(1, rows * heads * size), k = numbers(2, rows * kvHeads * size);
+  const v = numbers(3, k.length), keys = numbers(4, k.length * past), values = numbers(5, keys.length);
+  const room = new Float32Array(64), out = new Float32Array(q.length);
+  const places = put(q, k, v, keys, values, Int32Array.from(seen), room, room, out);
+  const [Q, K, V, kAt, vAt, ranges, scores, cache, to] = places;
+  new Int32Array(memory.buffer).set([kAt, vAt, past], cache / 4);
+  const [wide, narrow] = [4 * heads * size, 4 * kvHeads * size];
+  for (const begin of [0, 1]) {
+    exported.attention(Q, wide, K, narrow, V, narrow, cache, ranges, to, wide, scores, rows, begin, 2);
+  }
+  const expected = Array.from({ length: rows * heads }, (_, i) => {
+    const row = Math.floor(i / heads), group = row * kvHeads + Math.floor(i % heads / 2);
+    const vectors = (own: Float32Array, cached: Float32Array) => [
+      ...Array.from({ length: seen[2 * row + 1] - seen[2 * row] }, (_, p) => group * past + seen[2 * row] + p)
+        .map((at) => cached.subarray(at * size, (at + 1) * size)),
+      own.subarray(group * size, (group + 1) * size),
+    ];
+    const query = q.subarray(i * size, (i + 1) * size);
+    const powers = vectors(k, keys).map((key) =>
+      Math.exp(scale * key.reduce((total, value, d) => total + value * query[d], 0))
+    );
+    const all = powers.reduce((total, power) => total + power, 0), held = vectors(v, values);
+    return Array.from(
+      { length: size },
+      (_, d) => held.reduce((total, value, p) => total + powers[p] / all * value[d], 0),
+    );
+  }).flat();
+  close(floats(to, q.length), expected, 2e-6, "attention");
+});
+
+const device = await openDevice({ backend: "cpu" });
+
+/** One step's inputs: streams of different lengths over caches of noise. */
+function stepInputs(model: Model, streams: number): Record<string, Tensor> {
+  const { config } = model,
+    { cos, sin } = rotaryTables(device, config, 64),
+    all = Array.from({ length: streams }, (_, i) => i);
+  const integers = (values: number[], ...shape: number[]): Tensor => ({
+    dtype: "i32",
+    shape,
+    storage: Int32Array.from(values),
+  });
+  const shape = [streams, config.numKeyValueHeads, 64, config.headDim];
+  const caches = Array.from({ length: config.numHiddenLayers }, (_, layer) => layer).flatMap((layer) =>
+    ["K", "V"].map((part, i): [string, Tensor] => [`cache${part}.${layer}`, {
+      dtype: "f32",
+      shape,
+      storage: numbers(2 * layer + i, elementCount(shape)),
+    }])
+  );
+  return {
+    ids: integers(all.map((i) => 5 + 3 * i), streams),
+    positions: integers(all.map((i) => 40 - 3 * i), streams),
+    last: integers(all, streams),
+    ranges: integers(all.flatMap((i) => [i, 40 - 3 * i]), streams, 2),
+    cos,
+    sin,
+    ...tensorsUnder(model, ""),
+    ...Object.fromEntries(caches),
+  };
+}
+
+function decoders(model: Model, threads: number) {
+  const weights = tensorsUnder(model, "");
+  const setup = {
+    config: model.config,
+    lora: activeAdapter(model)?.config,
+    table: headName(model),
+    cacheOnDevice: false,
+  };
+  const constants = Object.fromEntries(Object.entries(weights).filter(([name]) => !/lora/.test(name)));
+  return {
+    fast: compileWasm(decodeGraph(setup, typesOf(weights), 8), { constants, threads }),
+    exact: device.compile(decodeGraph(setup, typesOf(weights))),
+  };
+}
+
+const models: [string, string, number][] = [
+  ["Llama", "examples/tiny/model", 0.05],
+  ["Llama of the reports", "examples/finsight/model", 0.05],
+  ["Qwen2", "examples/qwen2_risk/model", 0.05],
+];
+for (const [name, folder, tolerance] of models) {
+  for (const threads of [1, 2]) {
+    Deno.test(`${name} in NF4 with LoRA, ${threads} threads: a step as onnxruntime's exact one, to ${tolerance}`, async () => {
+      const model = attachLoRA(await loadModel(folder, { device, quantize: "nf4" }), { r: 4, quiet: true });
+      for (const [part, { storage }] of activeAdapter(model)!.parameters) {
+        if (part.includes("lora_B")) {
+          (storage as Float32Array).set(numbers(3, (storage as Float32Array).length).map((x) => x / 20));
+        }
+      }
+      const { fast, exact } = decoders(model, threads), reference = await exact;
+      assert.ok(fast);
+      for (const streams of [1, 3, 11]) {
+        const inputs = stepInputs(model, streams), expected = await reference.run(inputs);
+        const inMemory = Object.fromEntries(
+          Object.entries(inputs).map(([name, tensor]) => {
+            if (!name.startsWith("cache")) return [name, tensor];
+            const from = tensor.storage as Float32Array, storage = fast.caches.zeros(from.length);
+            storage.set(from);
+            return [name, { ...tensor, storage: storage as Float32Array<ArrayBuffer> }];
+          }),
+        );
+        const actual = await fast.run(inputs), again = await fast.run(inMemory);
+        for (const [output, { storage, shape }] of Object.entries(expected)) {
+          const one = actual[output].storage as Float32Array, other = storage as Float32Array;
+          assert.deepEqual(actual[output].shape, shape);
+          assert.deepEqual(again[output].storage, one, "a cache in the program's memory");
+          const difference = Math.sqrt(one.reduce((total, value, i) => total + (value - other[i]) ** 2, 0));
+          const size = Math.sqrt(other.reduce((total, value) => total + value ** 2, 0));
+          assert.ok(difference < tolerance * size, `${output}, ${streams} streams: ${difference / size}`);
+        }
+      }
+      fast.close();
+      await assert.rejects(fast.run(stepInputs(model, 1)), /closed/);
+      reference.close();
+    });
+  }
+}
+
+Deno.test("what no kernel does is left to onnxruntime", () => {
+  const graph = trace({ a: f32("tokens", 64), b: f32(64, 64) }, ({ a, b }) => ({ y: matmul(a, b) }));
+  assert.equal(compileWasm(graph, { constants: {}, threads: 1 }), undefined);
+});
+
+/** Two threads that come to a barrier twice, or the second one only once. */
+function team(comes: 1 | 2): Team {
+  const step = (name: string, times: number) =>
+    func(
+      name,
+      1,
+      (_, arrived) =>
+        Array.from({ length: times }, (_, i) => [i32.add(get(arrived), int(2 * i + 2)), call(0)]),
+    );
+  const module = new WebAssembly.Module(assemble([barrier(3), step("step0", 2), step("step1", comes)]));
+  return openTeam(module, new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }), {
+    threads: 2,
+    arrivals: 4,
+  });
+}
+
+Deno.test("threads meet in run after run, also when they have slept; one that never comes is an error, not a wait", async () => {
+  const good = team(2);
+  for (let run = 0; run < 300; run++) {
+    if (run % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    good.run();
+  }
+  good.close();
+  assert.throws(() => good.run(), /closed/);
+  const bad = team(1);
+  assert.throws(() => bad.run(), /died/);
+  bad.close();
+});
