@@ -66,7 +66,10 @@ Deno.test("-P=serve is enough; without permission to read the library HTTP stays
   const narrow = await served("--allow-net=127.0.0.1", "--allow-ffi", `--allow-read=${model}`, "--allow-env");
   assert.deepEqual(narrow, usual);
   const without = await served("-P=train");
-  assert.match(without.said, /NotCapable: Requires net access to "127.0.0.1/);
+  assert.match(
+    without.said,
+    /UserError: The server cannot listen at 127\.0\.0\.1, port 0 \(Requires net access .*: run with --allow-net/,
+  );
 });
 
 Deno.test("the thread of HTTP loads little, and nothing by a name that only this repository's settings know", async () => {

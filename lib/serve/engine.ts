@@ -121,8 +121,11 @@ async function* merged(
   choices: readonly AsyncGenerator<Piece, void, void>[],
 ): AsyncGenerator<Piece, void, void> {
   type Next = { source: AsyncGenerator<Piece, void, void>; result: IteratorResult<Piece, void> };
-  const next = (source: Next["source"]): Promise<Next> =>
-    source.next().then((result) => ({ source, result }));
+  const next = (source: Next["source"]): Promise<Next> => {
+    const result = source.next().then((result) => ({ source, result }));
+    result.catch(() => {}); // one that fails ends them all; nobody waits for the others then
+    return result;
+  };
   const pending = new Map(choices.map((source) => [source, next(source)]));
   while (pending.size > 0) {
     const { source, result } = await Promise.race(pending.values());

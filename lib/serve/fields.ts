@@ -10,8 +10,28 @@ export function refuse(param: string, wanted: string): never {
   throw new Refusal(400, `${param} must be ${wanted}.`, { param, code: "invalid_value" });
 }
 
+/** No request is nested so deeply; what walks through one may count on it. */
+const MOST_NESTED = 100;
+
+/** The brackets that are open at the deepest place of a JSON text. */
+function nesting(text: string): number {
+  let open = 0, most = 0, inText = false;
+  for (let i = 0; i < text.length; i++) {
+    const letter = text.charCodeAt(i);
+    if (inText && letter === 0x5c) i++; // a backslash and what it is before
+    else if (letter === 0x22) inText = !inText;
+    else if (inText) continue;
+    else if (letter === 0x5b || letter === 0x7b) most = Math.max(most, ++open);
+    else if (letter === 0x5d || letter === 0x7d) open--;
+  }
+  return most;
+}
+
 /** The request's body as an object. */
 export function parseBody(text: string): Fields {
+  if (nesting(text) > MOST_NESTED) {
+    throw new Refusal(400, `The body is nested deeper than ${MOST_NESTED} levels.`);
+  }
   let body: unknown;
   try {
     body = JSON.parse(text);

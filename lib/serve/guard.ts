@@ -70,10 +70,11 @@ export function checkKey(request: Request, { apiKey }: GuardOptions): void {
   throw new Refusal(401, "The API key is missing or wrong.", { code: "invalid_api_key" });
 }
 
-/** The body as text, within the limits of size and time. */
+/** The body as text, within the limits of size and time; a server that stops breaks off what is still being sent. */
 export async function readBody(
   request: Request,
   { maxBodyBytes, bodySeconds }: GuardOptions,
+  stopping: () => boolean,
 ): Promise<string> {
   const type = request.headers.get("content-type") ?? "";
   // A page elsewhere can send text or forms without asking first; JSON it cannot.
@@ -82,6 +83,7 @@ export async function readBody(
   }
   const tooLarge = () => new Refusal(413, `The body is larger than ${maxBodyBytes} bytes.`);
   if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge();
+  const tooLate = () => new Refusal(408, `The body did not come within ${bodySeconds} s.`);
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = request.body?.getReader();
@@ -98,11 +100,12 @@ export async function readBody(
       if (size > maxBodyBytes) throw tooLarge();
       chunks.push(value);
     }
-    if (late) throw new Refusal(408, `The body did not come within ${bodySeconds} s.`);
+    if (late) throw tooLate();
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
   } catch (error) {
     if (error instanceof Refusal) throw error;
-    throw new Refusal(400, "The body broke off, or is no UTF-8.");
+    if (stopping()) throw new Refusal(503, "The server is about to stop.", { retryAfter: 10 });
+    throw late ? tooLate() : new Refusal(400, "The body broke off, or is no UTF-8.");
   } finally {
     clearTimeout(timer);
     await reader?.cancel().catch(() => {});

@@ -60,34 +60,43 @@ function entryOf({ models }: Context, id: string): ModelEntry {
   });
 }
 
-/** /v1/chat/completions. */
-export async function chat(context: Context, body: string): Promise<Response> {
+/** /v1/chat/completions; `completed` rejects where the client leaves before it has its answer. */
+export async function chat(context: Context, body: string, completed: Promise<void>): Promise<Response> {
   const asked = chatRequest(parseBody(body));
-  return await answer(context, { kind: "chat", asked }, asked.n);
+  return await answer(context, { kind: "chat", asked }, { wanted: asked.n, completed });
 }
 
 /** /v1/completions. */
-export async function complete(context: Context, body: string): Promise<Response> {
+export async function complete(context: Context, body: string, completed: Promise<void>): Promise<Response> {
   const asked = completionRequest(parseBody(body));
-  return await answer(context, { kind: "completion", asked }, asked.n * asked.prompts.length);
+  return await answer(context, { kind: "completion", asked }, {
+    wanted: asked.n * asked.prompts.length,
+    completed,
+  });
 }
 
-async function answer(context: Context, request: EngineRequest, wanted: number): Promise<Response> {
+async function answer(
+  context: Context,
+  request: EngineRequest,
+  { wanted, completed }: { wanted: number; completed: Promise<void> },
+): Promise<Response> {
   const { metrics, running, answerSeconds, engine } = context, { kind, asked } = request;
   const { id: model } = entryOf(context, asked.model);
   checkRoom(context, wanted);
   const own: Answering = { control: new AbortController(), open: wanted }, begin = performance.now();
   const timer = setTimeout(() => own.control.abort(), 1000 * answerSeconds);
   running.add(own);
-  let over = false, begun = false;
-  const end = (left: boolean) => {
+  let over = false, begun = false, ended = false;
+  const end = (cancelled: boolean) => {
     if (over) return;
     over = true;
     clearTimeout(timer);
     running.delete(own);
     own.control.abort(); // also answers that are not asked for any more
-    if (left) metrics.cancelled();
+    if (cancelled) metrics.cancelled();
   };
+  // A response that streams notices by itself; one that has not begun, or is sent whole, does not.
+  completed.catch(() => end(true));
   try {
     const { promptTokens, pieces } = await engine.ask(request, own.control.signal);
     metrics.tokens("prompt", promptTokens);
@@ -109,7 +118,11 @@ async function answer(context: Context, request: EngineRequest, wanted: number):
         metrics.tokens("generated", tokens);
         if (finish) own.open--;
       },
-      onEnd: end,
+      onEnd(cancelled) {
+        if (!ended) metrics.ended((performance.now() - begin) / 1000);
+        ended = true;
+        end(cancelled);
+      },
     };
     return asked.stream ? eventResponse(answers) : await wholeResponse(answers);
   } catch (error) {

@@ -38,16 +38,28 @@ export function listen(settings: HttpSettings, engine: Engine): Http {
     running: new Set(),
     stopping: () => stopping,
   };
-  const http = Deno.serve({ port, hostname, onListen() {} }, (request) => respond(site, request));
+  const http = Deno.serve(
+    { port, hostname, onListen() {} },
+    (request, { completed }) => respond(site, request, completed),
+  );
+  const over = Promise.withResolvers<void>();
+  http.finished.then(over.resolve);
+  let closer: ReturnType<typeof setTimeout> | undefined;
+  const abortAll = () => {
+    site.running.forEach(({ control }) => control.abort());
+    // What is being sent gets a moment more; connections that neither send nor close are not waited for.
+    closer = setTimeout(over.resolve, 1000);
+  };
   return {
     port: http.addr.port,
     async stop(seconds) {
       stopping = true;
-      const abortAll = () => site.running.forEach(({ control }) => control.abort());
       const timer = setTimeout(abortAll, 1000 * seconds);
-      await http.shutdown();
+      http.shutdown();
+      await over.promise;
       clearTimeout(timer);
+      clearTimeout(closer);
     },
-    finished: http.finished,
+    finished: over.promise,
   };
 }

@@ -2,8 +2,10 @@
 
 /** What is counted. */
 export interface Metrics {
-  /** A request has been answered, or refused. */
-  answered(path: string, status: number, seconds: number): void;
+  /** A request has a response, or its beginning. */
+  answered(path: string, status: number): void;
+  /** Seconds from a request to its response's end. */
+  ended(seconds: number): void;
   /** Tokens that have been read or made. */
   tokens(kind: "prompt" | "generated", count: number): void;
   /** Seconds from a request to its first token. */
@@ -43,10 +45,8 @@ export function createMetrics(): Metrics {
     add(`${name}_count`, "", 1);
   };
   return {
-    answered(path, status, seconds) {
-      add("fintune_requests_total", `{path="${path}",status="${status}"}`, 1);
-      observe("fintune_request_seconds", seconds);
-    },
+    answered: (path, status) => add("fintune_requests_total", `{path="${path}",status="${status}"}`, 1),
+    ended: (seconds) => observe("fintune_request_seconds", seconds),
     tokens: (kind, count) => add("fintune_tokens_total", `{kind="${kind}"}`, count),
     firstToken: (seconds) => observe("fintune_first_token_seconds", seconds),
     cancelled: () => add("fintune_cancelled_total", "", 1),

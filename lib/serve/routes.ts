@@ -19,15 +19,17 @@ export interface Site extends Context {
   readonly stopping: () => boolean;
 }
 
-/** Answers one request; never throws. */
-export async function respond(site: Site, request: Request): Promise<Response> {
+/** Answers one request; never throws. `completed` rejects where the client leaves before it has its answer. */
+export async function respond(site: Site, request: Request, completed: Promise<void>): Promise<Response> {
   const begin = performance.now();
   let response: Response, path = "other";
   try {
     checkOrigin(request, site.guard);
     const route = routeOf(request);
     path = route.path;
-    response = request.method === "OPTIONS" ? preflight(request, site) : await route.answer(site, request);
+    response = request.method === "OPTIONS"
+      ? preflight(request, site)
+      : await route.answer(site, request, completed);
   } catch (error) {
     response = errorResponse(error);
   }
@@ -35,14 +37,16 @@ export async function respond(site: Site, request: Request): Promise<Response> {
   for (const [name, value] of Object.entries(corsHeaders(request, site.guard))) {
     response.headers.set(name, value);
   }
-  site.metrics.answered(path, response.status, (performance.now() - begin) / 1000);
+  site.metrics.answered(path, response.status);
+  // An answer ends later, and says so itself.
+  if (!(path in post && response.ok)) site.metrics.ended((performance.now() - begin) / 1000);
   return response;
 }
 
 interface Route {
   /** As it is counted. */
   readonly path: string;
-  answer(site: Site, request: Request): Response | Promise<Response>;
+  answer(site: Site, request: Request, completed: Promise<void>): Response | Promise<Response>;
 }
 
 type Answer = Route["answer"];
@@ -81,7 +85,12 @@ function routeOf(request: Request): Route {
     throw new Refusal(405, `This path takes ${allowed[0]} only.`);
   }
   if (Object.hasOwn(open, path)) return { path, answer: open[path] };
-  if (asks) return { path, answer: behindKey((site, request) => ask(site, request, post[path])) };
+  if (asks) {
+    return {
+      path,
+      answer: behindKey((site, request, completed) => ask(site, request, completed, post[path])),
+    };
+  }
   if (!isModel) return { path, answer: behindKey(get[path]) };
   const id = decoded(path.slice("/v1/models/".length));
   return { path: "/v1/models/*", answer: behindKey((site) => showModel(site, id)) };
@@ -95,14 +104,19 @@ function decoded(text: string): string {
   }
 }
 
-const behindKey = (answer: Answer): Answer => (site, request) => {
+const behindKey = (answer: Answer): Answer => (site, request, completed) => {
   checkKey(request, site.guard);
-  return answer(site, request);
+  return answer(site, request, completed);
 };
 
-async function ask(site: Site, request: Request, answer: typeof chat): Promise<Response> {
+async function ask(
+  site: Site,
+  request: Request,
+  completed: Promise<void>,
+  answer: typeof chat,
+): Promise<Response> {
   if (site.stopping()) throw new Refusal(503, "The server is about to stop.", { retryAfter: 10 });
-  return await answer(site, await readBody(request, site.guard));
+  return await answer(site, await readBody(request, site.guard, site.stopping), completed);
 }
 
 /** Browsers ask first whether a page of another origin may ask. */

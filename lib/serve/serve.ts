@@ -99,6 +99,9 @@ export async function serve(
   const { port = 8000, hostname = "127.0.0.1", apiKey, maxStreams = 8, maxQueue = 100, signal } = options;
   checkExposure(hostname, apiKey);
   checkNumbers(options);
+  if (typeof models !== "object" || models === null) {
+    throw new UserError(`serve needs a model, or models by their names; it got ${models}.`);
+  }
   const served = openModels(models, { maxStreams, maxLength: options.maxLength });
   const closeStreams = () =>
     Promise.all([...new Set([...served.values()].map(({ streams }) => streams.close()))]);
@@ -116,7 +119,11 @@ export async function serve(
     if (error instanceof Deno.errors.AddrInUse) {
       throw new UserError(`Port ${port} is taken: choose another, or 0 for any that is free.`);
     }
-    throw error;
+    const reason = (error as Error).message.split("\n")[0].replace(/\.$/, "");
+    const hint = /net access/.test(reason)
+      ? "run with --allow-net (-P=serve has it)"
+      : "choose another hostname or port";
+    throw new UserError(`The server cannot listen at ${hostname}, port ${port} (${reason}): ${hint}.`);
   }
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const url = `http://${host}:${http.port}`;
@@ -163,8 +170,8 @@ async function settingsOf(
     guard: {
       hostname,
       apiKey,
-      allowedHosts: (options.allowedHosts ?? []).map((host) => host.toLowerCase()),
-      corsOrigins: options.corsOrigins ?? [],
+      allowedHosts: listOf("allowedHosts", options.allowedHosts).map((host) => host.toLowerCase()),
+      corsOrigins: listOf("corsOrigins", options.corsOrigins).map(originOf),
       maxBodyBytes: options.maxBodyBytes ?? 1e6,
       bodySeconds: 30,
     },
@@ -174,6 +181,18 @@ async function settingsOf(
       config: { ...page, models, apiKey: apiKey !== undefined },
     },
   };
+}
+
+function listOf(name: string, given: readonly string[] = []): readonly string[] {
+  if (Array.isArray(given) && given.every((entry) => typeof entry === "string")) return given;
+  throw new UserError(`${name} is ${JSON.stringify(given)}; it must be a list of texts.`);
+}
+
+/** As browsers send it. */
+function originOf(text: string): string {
+  const origin = URL.parse(text)?.origin;
+  if (origin !== undefined && origin !== "null") return origin;
+  throw new UserError(`corsOrigins: ${JSON.stringify(text)} is no origin such as "https://example.com".`);
 }
 
 function checkNumbers({ port = 0, maxQueue = 0, answerSeconds = 1, maxBodyBytes = 1 }: ServeOptions): void {

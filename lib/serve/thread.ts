@@ -28,8 +28,9 @@ export async function listenInThread(settings: HttpSettings, engine: Engine): Pr
   worker.onmessage = ({ data }: MessageEvent<ToMain>) => {
     if (data.type === "listening") opened.resolve(data.port);
     else if (data.type === "refused") {
-      const kinds = Deno.errors as Partial<Record<string, ErrorConstructor>>; // messages carry no classes
-      opened.reject(new (kinds[data.name] ?? Error)(data.message));
+      // Messages carry no classes.
+      const kind = (Deno.errors as Record<string, unknown>)[data.name] as ErrorConstructor | undefined;
+      opened.reject(new (kind ?? Error)(data.message));
     } else if (data.type === "finished") finished.resolve();
     else if (data.type === "leave") answering.get(data.id)?.abort();
     else if (data.type === "count") {

@@ -1,0 +1,122 @@
+// Requests and settings at the edges: nesting, clients that leave before anything came, bodies that never end, what is counted.
+import assert from "node:assert/strict";
+import { serve } from "../lib/serve/serve.ts";
+import { refused } from "./refused.ts";
+import { post, serveTiny, tinyModel } from "./served.ts";
+
+const model = await tinyModel();
+const body = {
+  model: "tiny",
+  messages: [{ role: "user", content: "Who?" }],
+  temperature: 0,
+  logit_bias: { 2: -100 },
+};
+
+/** A number of /metrics. */
+async function figure(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? 0);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!await condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+Deno.test("a request that is nested too deeply is refused, and the next one answered", async () => {
+  const server = await serveTiny(model), url = `${server.url}/v1/chat/completions`;
+  let schema: Record<string, unknown> = { type: "string" };
+  for (let depth = 0; depth < 3000; depth++) schema = { type: "array", items: schema };
+  const response_format = { type: "json_schema", json_schema: { name: "deep", schema } };
+  const deep = await post(url, { ...body, response_format });
+  assert.equal(deep.status, 400);
+  assert.match((await deep.json()).error.message, /nested deeper than 100 levels/);
+  const brackets = {
+    ...body,
+    messages: [{ role: "user", content: "[".repeat(3000) + '\\"{' }],
+    max_tokens: 1,
+  };
+  assert.equal((await (await post(url, brackets)).json()).usage?.completion_tokens ?? 1, 1); // brackets in texts count nothing
+  const next = await post(url, { ...body, max_tokens: 3 });
+  assert.equal((await next.json()).usage.completion_tokens, 3);
+  await server.stop();
+});
+
+Deno.test("who leaves before the first token, streaming or not, gives the place back", async () => {
+  const server = await serveTiny(model, { maxStreams: 1, maxQueue: 2, maxLength: 512 });
+  const url = `${server.url}/v1/chat/completions`, leaving = new AbortController();
+  const first = await post(url, { ...body, max_tokens: 450, stream: true });
+  const waiting = [false, true].map((stream) =>
+    post(url, { ...body, max_tokens: 9, stream }, { signal: leaving.signal }).then((response) =>
+      response.text()
+    )
+      .catch(() => "left")
+  );
+  await until(async () => await figure(server.url, "fintune_waiting") === 2);
+  assert.equal((await post(url, body)).status, 429);
+  leaving.abort();
+  assert.deepEqual(await Promise.all(waiting), ["left", "left"]);
+  await until(async () => await figure(server.url, "fintune_waiting") === 0);
+  assert.equal(await figure(server.url, "fintune_cancelled_total"), 2);
+  await first.body!.cancel();
+  const next = await post(url, { ...body, max_tokens: 2 });
+  assert.equal((await next.json()).usage.completion_tokens, 2);
+  await server.stop();
+});
+
+Deno.test("a request's time is counted when its answer has ended", async () => {
+  const server = await serveTiny(model, { maxLength: 512 }), url = `${server.url}/v1/chat/completions`;
+  const counted = async (of: string) => (await figure(server.url, `fintune_${of}_seconds_count`));
+  const before = await counted("request");
+  const response = await post(url, { ...body, max_tokens: 400, stream: true });
+  const reader = response.body!.getReader();
+  await reader.read();
+  await until(async () => await counted("first_token") === 1);
+  const asked = await counted("request"); // before and since: /metrics alone
+  while (!(await reader.read()).done);
+  await until(async () => await counted("request") > asked);
+  assert.equal(before, 0);
+  assert.equal((await fetch(`${server.url}/health`)).status, 200);
+  await server.stop();
+});
+
+Deno.test("a stop does not wait for a body that does not come", async () => {
+  const server = await serveTiny(model), { hostname, port } = new URL(server.url);
+  using connection = await Deno.connect({ hostname, port: Number(port) });
+  const head = `POST /v1/completions HTTP/1.1\r\nHost: ${hostname}:${port}\r\n` +
+    "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+  await connection.write(new TextEncoder().encode(head));
+  await until(async () => (await fetch(`${server.url}/health`)).ok); // the server has had time to read the head
+  const answered = new Response(connection.readable).text().catch(() => "");
+  await server.stop(0.1);
+  assert.match(await answered, /^HTTP\/1\.1 503 /);
+});
+
+Deno.test("what serve cannot do is refused in one sentence", async () => {
+  const quiet = { quiet: true, port: 0 };
+  const open = (options: object) => () => serve(model, { ...quiet, ...options });
+  await refused(
+    "no model",
+    () => serve(undefined as never),
+    /^serve needs a model, or models by their names; it got undefined/,
+  );
+  const away = { hostname: "192.0.2.1", apiKey: "a long key" };
+  await refused(
+    "elsewhere",
+    open(away),
+    /^The server cannot listen at 192\.0\.2\.1, port 0 \(.*\): choose another/,
+  );
+  await refused("hosts", open({ allowedHosts: "x" }), /^allowedHosts is "x"; it must be a list of texts/);
+  await refused(
+    "origin",
+    open({ corsOrigins: ["example.com"] }),
+    /^corsOrigins: "example\.com" is no origin/,
+  );
+});
+
+Deno.test("an origin may be written with a slash at its end", async () => {
+  const server = await serveTiny(model, { corsOrigins: ["https://Example.com/"] });
+  const response = await fetch(`${server.url}/v1/models`, { headers: { origin: "https://example.com" } });
+  assert.equal(response.headers.get("access-control-allow-origin"), "https://example.com");
+  await response.body?.cancel();
+  await server.stop();
+});
