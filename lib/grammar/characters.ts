@@ -3,7 +3,7 @@
 
 import { UserError } from "../errors.ts";
 import { type CharSet, pairs } from "./charset.ts";
-import type { Steps, Term, Terms } from "./terms.ts";
+import { factors, type Steps, type Term, type Terms } from "./terms.ts";
 
 export interface CharState {
   readonly id: number;
@@ -81,14 +81,15 @@ export function createCharacters(terms: Terms): Characters {
     if (least === undefined) leasts.set(term, least = term.plain ? fewestPlain(term) : searched(term));
     return least;
   };
-  const fewestPlain = ({ kind, parts, least }: Term): number => {
+  const fewestPlain = (term: Term): number => {
+    const { kind, parts, least } = term;
     switch (kind) {
       case "none":
         return Infinity;
       case "set":
         return 1;
       case "concat":
-        return fewest(parts[0]) + fewest(parts[1]);
+        return factors(term).reduce((sum, one) => sum + fewest(one), 0);
       case "or":
         return Math.min(...parts.map(fewest));
       case "repeat":

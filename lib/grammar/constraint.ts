@@ -19,12 +19,20 @@ interface Mask {
 /** Masks of one grammar take at most about twice as many bytes; a machine with more states than this is begun anew. */
 const MASK_BYTES = 2 ** 25, MOST_STATES = 2 ** 15;
 
+/** A grammar's machine, and whether what it is made from has grown too large since. */
+export interface Built {
+  readonly machine: Machine;
+  grown(): boolean;
+}
+
 /** @param build makes the grammar's machine; again when one has grown too large */
-export function constraintSource(vocabulary: Vocabulary, build: () => Machine): ConstraintSource {
-  let masks = maskMaker(vocabulary, build());
+export function constraintSource(vocabulary: Vocabulary, build: () => Built): ConstraintSource {
+  let built = build(), masks = maskMaker(vocabulary, built.machine);
   return {
     start(maxNewTokens = Infinity) {
-      if (masks.machine.states.length > MOST_STATES) masks = maskMaker(vocabulary, build());
+      if (built.machine.states.length > MOST_STATES || built.grown()) {
+        masks = maskMaker(vocabulary, (built = build()).machine);
+      }
       const shortest = masks.need(masks.machine.start);
       if (shortest > maxNewTokens) {
         throw new UserError(

@@ -10,6 +10,7 @@ import {
   missingMembers,
   type Node,
   type ObjectShape,
+  openProperties,
   shortestMember,
 } from "./shapes.ts";
 import { FREE } from "./vocabulary.ts";
@@ -154,26 +155,29 @@ export function createFrames(
   const object = (shape: ObjectShape, inside: Inside, spaces = 0): Frame => {
     const { phase, seen, count, pending } = inside;
     return frame(`object ${shape.id} ${phase} ${seen} ${count} ${pending?.id} ${spaces}`, () => {
-      const missing = missingMembers(shape, seen, count);
-      const counted = shape.least > 0 || shape.most < Infinity;
+      const counted = shape.least > 0 || shape.most < Infinity, next = counted ? count + 1 : 0;
+      let lacking: string[] | undefined;
+      const missing = () => lacking ??= missingMembers(shape, seen, count) ?? [];
+      /** Where so many members are enough that only required ones can come, others cannot. */
+      const open = () => {
+        const left = openProperties(shape, seen), must = left.filter(([, { required }]) => required);
+        const more = !counted || count + 1 + must.length <= shape.most;
+        return { properties: more ? left : must, others: more ? shape.others : undefined };
+      };
       const members = () => {
-        const open = shape.properties.flatMap(({ key, node }, i) => {
-          const bit = 1n << BigInt(i), next = counted ? count + 1 : 0;
-          if (seen & bit || missingMembers(shape, seen | bit, next) === undefined) return [];
-          return [[
-            object(shape, { phase: "colon", seen: seen | bit, count: next, pending: node }),
-            text("string", key),
-          ]];
-        });
-        const { others } = shape, next = counted ? count + 1 : 0;
-        if (!others || missingMembers(shape, seen, next) === undefined) return open;
-        return [...open, [
+        const { properties, others } = open();
+        const ways = properties.map(([i, { key, node }]) => [
+          object(shape, { phase: "colon", seen: seen | 1n << BigInt(i), count: next, pending: node }),
+          text("string", key),
+        ]);
+        if (!others) return ways;
+        return [...ways, [
           object(shape, { phase: "colon", seen, count: next, pending: others.node }),
           text("string", others.keys),
         ]];
       };
       const finish = () => {
-        const needed = missing ?? [], list = needed.join(",");
+        const needed = missing(), list = needed.join(",");
         if (phase === "open") return toBytes(`${list}}`);
         if (phase === "after") return toBytes(`${needed.map((one) => `,${one}`).join("")}}`);
         if (phase === "colon") {
@@ -190,16 +194,17 @@ export function createFrames(
           switch (phase) {
             case "open":
             case "next":
-              if (byte === 0x7d && phase === "open") return missing?.length === 0 ? OVER : NO_WAY;
+              if (byte === 0x7d && phase === "open") return missing().length === 0 ? OVER : NO_WAY;
               return byte === 0x22 ? members() : NO_WAY;
             case "colon":
               return byte === 0x3a
                 ? [[object(shape, { phase: "after", seen, count }), value(pending!)]]
                 : NO_WAY;
             case "after":
-              if (byte === 0x7d) return missing?.length === 0 ? OVER : NO_WAY;
-              return byte === 0x2c && members().length > 0
-                ? [[object(shape, { phase: "next", seen, count })]]
+              if (byte === 0x7d) return missing().length === 0 ? OVER : NO_WAY;
+              if (byte !== 0x2c) return NO_WAY;
+              return open().properties.length > 0 || open().others
+                ? object(shape, { phase: "next", seen, count }).alone
                 : NO_WAY;
           }
         },

@@ -13,6 +13,7 @@ import { createMachine } from "./machine.ts";
 import { patternTerm } from "./pattern.ts";
 import { schemaNode } from "./schema.ts";
 import { pointed } from "./schema_plain.ts";
+import { checkSize } from "./schema_size.ts";
 import { createTerms, type Term, type Terms } from "./terms.ts";
 import { type Vocabulary, vocabularyOf } from "./vocabulary.ts";
 
@@ -38,11 +39,15 @@ export interface JSONConstraintOptions {
  * oneOf (of alternatives that exclude each other), allOf, and $ref inside the schema, recursive too. Integers are written
  * without point or exponent, numbers with at most 21 digits before and 25 behind the point, texts without lone surrogates.
  *
+ * At any maxNewTokens the JSON is whole: near the limit only what can still be finished may come, and a limit under the shortest
+ * answer is refused. Only what stops an answer from outside cuts it: a `signal`, or `eosTokenIds` that are not the tokenizer's.
+ *
  * @param tokenizer the model's, with bytes for its tokens (all but WordPiece)
  * @param schema a JSON Schema (2020-12, and what 2019-09 and 7 share with it)
  * @returns what `generate`'s and `openStreams`' `constraint` takes; compiled once, it serves any number of answers
- * @throws UserError for a keyword or pattern that is not supported, with its place; for a schema that no value fulfils; and
- *   for a tokenizer that cannot write JSON (FLAN-T5's has no braces)
+ * @throws UserError for a keyword or pattern that is not supported, with its place; for a schema that no value fulfils, or one
+ *   too large to follow (nested over 400 deep, an object with over 1,000 properties, a pattern with endless states, which may
+ *   show only while an answer is made); and for a tokenizer that cannot write JSON (FLAN-T5's has no braces)
  *
  * @example
  * ```ts
@@ -69,6 +74,7 @@ export async function jsonSchemaConstraint(
   if (!(Number.isSafeInteger(whitespace) && whitespace >= 0)) {
     throw new UserError(`whitespace is ${whitespace}; it must be a whole number of at least 0.`);
   }
+  checkSize(schema);
   const given = structuredClone(schema), fitting = await fittingOf(given);
   return sourceOf("jsonSchemaConstraint", tokenizer, (vocabulary) => {
     const { alphabet } = vocabulary;
@@ -93,7 +99,7 @@ export async function jsonSchemaConstraint(
       nextId: () => shapes++,
     });
     const before = prefix === undefined ? [] : [patternFrame("jsonSchemaConstraint", prefix, plain, frames)];
-    return { frames, first: [frames.value(node), ...before] };
+    return { frames, first: [frames.value(node), ...before], automata: [plain, strings] };
   });
 }
 
@@ -119,7 +125,7 @@ export function regexConstraint(tokenizer: Tokenizer, pattern: string | RegExp):
     const source = typeof pattern === "string" ? pattern : sourceWithoutFlags(pattern);
     return sourceOf("regexConstraint", tokenizer, ({ alphabet }) => {
       const plain = automaton(alphabet), frames = plainFrames(plain);
-      return { frames, first: [patternFrame("regexConstraint", source, plain, frames)] };
+      return { frames, first: [patternFrame("regexConstraint", source, plain, frames)], automata: [plain] };
     });
   });
 }
@@ -153,7 +159,8 @@ export function choiceConstraint(
     const list = choices.map((one) => one.toWellFormed());
     return sourceOf("choiceConstraint", tokenizer, ({ alphabet }) => {
       const plain = automaton(alphabet), frames = plainFrames(plain);
-      return { frames, first: [textFrame("choiceConstraint", plain.terms.texts(list), plain, frames)] };
+      const first = [textFrame("choiceConstraint", plain.terms.texts(list), plain, frames)];
+      return { frames, first, automata: [plain] };
     });
   });
 }
@@ -175,7 +182,9 @@ function patternFrame(caller: string, pattern: string, plain: Automaton, frames:
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(
-      `${caller}: the pattern ${JSON.stringify(pattern)} cannot be used: ${error.message}.`,
+      `${caller}: the pattern ${JSON.stringify(pattern)} cannot be used: ${
+        error.message.replace(/\.$/, "")
+      }.`,
     );
   }
   return textFrame(caller, term, plain, frames);
@@ -192,7 +201,7 @@ function textFrame(caller: string, term: Term, { characters }: Automaton, frames
 function sourceOf(
   caller: string,
   tokenizer: Tokenizer,
-  begin: (vocabulary: Vocabulary) => { frames: Frames; first: Frame[] },
+  begin: (vocabulary: Vocabulary) => { frames: Frames; first: Frame[]; automata: Automaton[] },
 ): ConstraintSource {
   if (typeof tokenizer?.decode !== "function") {
     throw new UserError(
@@ -201,11 +210,26 @@ function sourceOf(
   }
   const vocabulary = vocabularyOf(tokenizer);
   return constraintSource(vocabulary, () => {
-    const { frames, first } = begin(vocabulary);
-    return createMachine(
+    const { frames, first, automata } = shallow(caller, () => begin(vocabulary));
+    const terms = () => automata.reduce((sum, { terms }) => sum + terms.size, 0), atFirst = terms();
+    const machine = createMachine(
       vocabulary.stripsSpace ? [...first.slice(0, -1), frames.behindSpace(first.at(-1)!)] : first,
     );
+    return { machine, grown: () => terms() - atFirst > MOST_NEW_TERMS };
   });
+}
+
+/** Then the next answer begins with new ones: a pattern may have no end of them. */
+const MOST_NEW_TERMS = 50_000;
+
+/** What is nested deeper than the stack, as only an attacker writes it, is a user's mistake too. */
+function shallow<T>(caller: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`${caller}: what is allowed is too long or nested too deep: make it simpler.`);
+  }
 }
 
 interface Automaton {

@@ -116,7 +116,7 @@ export function createMachine(first: readonly Frame[]): Machine {
       const top = stacks.find((one) =>
         one.frame && stacks.every((other) => other === one || other === one.below)
       );
-      const name = top?.frame!.likeness?.(depth);
+      const name = top?.frame?.likeness?.(depth);
       return name && `${name} ${top!.below!.id} ${stacks.length}`;
     },
     finish(id) {

@@ -16,7 +16,7 @@ type Part =
 
 /** Counts in braces above this would be written by nobody, and make terms that fill the memory. */
 const HIGHEST_COUNT = 100_000;
-const DEEPEST = 200;
+const DEEPEST = 200, LONGEST = 50_000;
 
 /**
  * The texts in which the pattern matches somewhere, as JSON Schema means it, or (`whole`) that it matches from beginning to end.
@@ -24,6 +24,7 @@ const DEEPEST = 200;
  * @throws UserError where the pattern is none, or asks for what no automaton can tell (references to groups) or this one does not
  */
 export function patternTerm(terms: Terms, pattern: string, whole: boolean): Term {
+  if (pattern.length > LONGEST) throw new UserError(`it has more than ${LONGEST} characters`);
   checkSyntax(pattern);
   const part = new PatternReader(pattern).read();
   const end = whole ? terms.empty : terms.all;

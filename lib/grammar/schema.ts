@@ -3,15 +3,24 @@
 
 import { UserError } from "../errors.ts";
 import { isObject } from "../text/files.ts";
-import { apart, both, type Located, type Plain, plainOf, pointed, saysOwn } from "./schema_plain.ts";
+import { apart, both } from "./schema_join.ts";
+import { type Located, type Plain, plainOf, pointed, saysOwn } from "./schema_plain.ts";
 import { type Node, settle } from "./shapes.ts";
 import { type Builder, shapesOf } from "./schema_shapes.ts";
 
-/** Joining alternatives multiplies them. */
+/** Joining alternatives multiplies them; and as long as they read alike, objects are followed side by side. */
 const MOST_ALTERNATIVES = 256, MOST_NODES = 20_000, DEEPEST_REFERENCES = 100;
 
+/** The whole schema, which references point into, and what was found out about its places. */
+interface Root {
+  readonly schema: unknown;
+  /** Each place's ways: asked again by everyone who refers to it, they would multiply. */
+  readonly ways: Map<string, Plain[]>;
+}
+
 /** The node of a schema, ready for the machine. */
-export function schemaNode(root: unknown, builder: Omit<Builder, "node" | "fits">): Node {
+export function schemaNode(schema: unknown, builder: Omit<Builder, "node" | "fits">): Node {
+  const root: Root = { schema, ways: new Map() };
   const nodes = new Map<string, Node>(), waiting: { node: Node; list: readonly Located[] }[] = [];
   const nodeOf = (given: readonly Located[]): Node => {
     const list = [...new Map(given.map((one) => [one.place, one])).values()];
@@ -27,7 +36,7 @@ export function schemaNode(root: unknown, builder: Omit<Builder, "node" | "fits"
     }
     return node;
   };
-  const start = nodeOf([{ schema: root, place: "#" }]);
+  const start = nodeOf([{ schema, place: "#" }]);
   for (const { node, list } of waiting) { // a list goes on to what is pushed
     const parts = list.length === 1 ? alternativesAlone(root, list[0]) : undefined;
     if (parts) node.parts = parts.map((part) => nodeOf([part]));
@@ -38,6 +47,14 @@ export function schemaNode(root: unknown, builder: Omit<Builder, "node" | "fits"
     }
   }
   settle([...nodes.values()], builder.ending);
+  for (const { shapes, place } of nodes.values()) {
+    if (shapes.filter(({ kind }) => kind === "object" || kind === "array").length <= MOST_ALTERNATIVES) {
+      continue;
+    }
+    throw new UserError(
+      `More than ${MOST_ALTERNATIVES} kinds of objects and arrays could stand at ${place}: make the schema simpler.`,
+    );
+  }
   if (start.shortest === undefined) {
     throw new UserError(
       "No value fulfils the schema (or only such as never end): check its bounds and required fields.",
@@ -47,7 +64,7 @@ export function schemaNode(root: unknown, builder: Omit<Builder, "node" | "fits"
 }
 
 /** Schemas of which one has to be fulfilled, where the schema says nothing else; undefined where it does. */
-function alternativesAlone(root: unknown, located: Located): Located[] | undefined {
+function alternativesAlone(root: Root, located: Located): Located[] | undefined {
   const { schema, place } = located;
   if (!isObject(schema) || saysOwn(schema)) return undefined;
   const names = ["$ref", "allOf", "anyOf", "oneOf"].filter((name) => name in schema);
@@ -60,7 +77,7 @@ function alternativesAlone(root: unknown, located: Located): Located[] | undefin
 }
 
 /** All ways to fulfil all of a list of schemas. */
-function joined(root: unknown, list: readonly Located[], depth = 0): Plain[] {
+function joined(root: Root, list: readonly Located[], depth = 0): Plain[] {
   return list.map((located) => waysOf(root, located, depth)).reduce(product);
 }
 
@@ -76,7 +93,15 @@ function product(left: readonly Plain[], right: readonly Plain[]): Plain[] {
   return all;
 }
 
-function waysOf(root: unknown, located: Located, depth: number): Plain[] {
+function waysOf(root: Root, located: Located, depth: number): Plain[] {
+  const before = root.ways.get(located.place);
+  if (before) return before;
+  const found = findWays(root, located, depth);
+  root.ways.set(located.place, found);
+  return found;
+}
+
+function findWays(root: Root, located: Located, depth: number): Plain[] {
   const { schema, place } = located, own = plainOf(located);
   if (!isObject(schema)) return [own];
   if (depth > DEEPEST_REFERENCES) throw new UserError(`The schema at ${place} refers to itself without end.`);
@@ -101,7 +126,7 @@ function members(schema: Record<string, unknown>, name: string, place: string): 
 }
 
 /** oneOf is anyOf where at most one can be fulfilled; that is asked of the schemas, as no mask could count. */
-function checkApart(root: unknown, list: readonly Located[], place: string): void {
+function checkApart(root: Root, list: readonly Located[], place: string): void {
   const ways = list.map((one) => waysOf(root, one, 1));
   ways.forEach((own, i) =>
     ways.slice(0, i).forEach((other, j) => {
@@ -115,7 +140,7 @@ function checkApart(root: unknown, list: readonly Located[], place: string): voi
 }
 
 /** What a $ref names inside the schema. */
-function referred(root: unknown, ref: unknown, place: string): Located {
+function referred(root: Root, ref: unknown, place: string): Located {
   if (typeof ref !== "string" || !/^#(?:$|\/)/.test(ref)) {
     throw new UserError(
       `The schema's "$ref" at ${place} is ${
@@ -123,7 +148,7 @@ function referred(root: unknown, ref: unknown, place: string): Located {
       }: only places inside the schema ("#/$defs/name") are followed.`,
     );
   }
-  const pointer = pointerOf(ref), schema = pointer === undefined ? undefined : pointed(root, pointer);
+  const pointer = pointerOf(ref), schema = pointer === undefined ? undefined : pointed(root.schema, pointer);
   if (schema === undefined) {
     throw new UserError(`The schema's "$ref" at ${place} names ${ref}, which is not there.`);
   }

@@ -3,6 +3,7 @@
 
 import { UserError } from "../errors.ts";
 import { isObject, type JsonObject } from "../text/files.ts";
+import { sameValue } from "./values.ts";
 
 /** A schema and where it stands ("#/properties/name"). */
 export interface Located {
@@ -132,7 +133,7 @@ function typesOf(schema: JsonObject, place: string): readonly TypeName[] {
 const withInteger = (types: TypeName[]): TypeName[] =>
   types.includes("number") && !types.includes("integer") ? [...types, "integer"] : types;
 
-function valuesOf(schema: JsonObject, place: string): readonly unknown[] {
+export function valuesOf(schema: JsonObject, place: string): readonly unknown[] {
   const choices = "enum" in schema ? listOf(schema, "enum", place) : [schema.const];
   return "const" in schema ? choices.filter((value) => sameValue(value, schema.const)) : choices;
 }
@@ -221,82 +222,4 @@ export function pointed(root: unknown, place: string): unknown {
     schema = (schema as JsonObject)[name];
   }
   return schema;
-}
-
-/** What fulfils both. */
-export function both(a: Plain, b: Plain): Plain {
-  const names = new Set([...a.properties.keys(), ...b.properties.keys()]);
-  const property = (one: Plain, name: string) => one.properties.get(name) ?? one.additional;
-  const element = (one: Plain, i: number) => one.first[i] ?? one.items;
-  const { values } = a, others = b.values;
-  return {
-    place: a.place,
-    types: a.types.filter((type) => b.types.includes(type)),
-    values: values && others
-      ? values.filter((value) => others.some((one) => sameValue(one, value)))
-      : values ?? others,
-    patterns: [...a.patterns, ...b.patterns],
-    formats: [...a.formats, ...b.formats],
-    multiples: [...a.multiples, ...b.multiples],
-    lows: strictest(a.lows, b.lows, Math.max),
-    highs: strictest(a.highs, b.highs, Math.min),
-    properties: new Map([...names].map((name) => [name, [...property(a, name), ...property(b, name)]])),
-    required: [...new Set([...a.required, ...b.required])],
-    additional: [...a.additional, ...b.additional],
-    first: Array.from(
-      { length: Math.max(a.first.length, b.first.length) },
-      (_, i) => [...element(a, i), ...element(b, i)],
-    ),
-    items: [...a.items, ...b.items],
-  };
-}
-
-function strictest<Name extends string>(
-  a: Partial<Record<Name, number>>,
-  b: Partial<Record<Name, number>>,
-  choose: (x: number, y: number) => number,
-): Partial<Record<Name, number>> {
-  const joined = { ...a };
-  for (const [name, value] of Object.entries(b) as [Name, number][]) {
-    joined[name] = choose(value, joined[name] ?? value);
-  }
-  return joined;
-}
-
-/** Equal as JSON, in any order of fields. */
-export function sameValue(a: unknown, b: unknown): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) {
-    return a.length === b.length && a.every((one, i) => sameValue(one, b[i]));
-  }
-  if (!isObject(a) || !isObject(b)) return a === b;
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length &&
-    names.every((name) => name in b && sameValue(a[name], b[name]));
-}
-
-/** Whether no value can fulfil both, as far as types, listed values and a property that tells them apart show it. */
-export function apart(a: Plain, b: Plain): boolean {
-  const types = (one: Plain): readonly TypeName[] => one.values?.map(typeOf) ?? one.types;
-  const shared = types(a).filter((type) => types(b).includes(type));
-  if (shared.length === 0) return true;
-  if (a.values && b.values) return !a.values.some((value) => b.values!.some((one) => sameValue(one, value)));
-  if (shared.some((type) => type !== "object")) return false;
-  return a.required.filter((name) => b.required.includes(name)).some((name) => {
-    const [one, two] = [a, b].map((plain) => listed(plain.properties.get(name) ?? []));
-    return one && two && !one.some((value) => two.some((other) => sameValue(value, other)));
-  });
-}
-
-/** A value's type, the narrower one for whole numbers. */
-function typeOf(value: unknown): TypeName {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "array";
-  return Number.isInteger(value) ? "integer" : typeof value as TypeName;
-}
-
-function listed(schemas: readonly Located[]): readonly unknown[] | undefined {
-  for (const { schema, place } of schemas) {
-    if (isObject(schema) && ("const" in schema || "enum" in schema)) return valuesOf(schema, place);
-  }
-  return undefined;
 }

@@ -8,6 +8,7 @@ import type { Characters } from "./characters.ts";
 import { FORMATS } from "./formats.ts";
 import { type Bounds, numberTerm } from "./numbers.ts";
 import { patternTerm } from "./pattern.ts";
+import { onlyLists, typeOf } from "./schema_join.ts";
 import type { Located, Plain } from "./schema_plain.ts";
 import type { Ending, Node, ObjectShape, Shape } from "./shapes.ts";
 import type { Term, Terms } from "./terms.ts";
@@ -31,7 +32,7 @@ export interface Builder {
 
 export function shapesOf(plain: Plain, builder: Builder): Shape[] {
   const { types } = plain;
-  if (plain.values) return valueShapes(plain.values.filter(builder.fits), builder);
+  if (plain.values) return valueShapes(fittingValues(plain, plain.values, builder), builder);
   const { terms } = builder.plain, atoms: Term[] = [];
   if (types.includes("integer")) {
     atoms.push(numberOf(plain, terms, !types.includes("number")));
@@ -45,6 +46,18 @@ export function shapesOf(plain: Plain, builder: Builder): Shape[] {
     ...types.includes("array") ? [arrayShape(plain, builder)] : [],
   ];
 }
+
+/** Each value is asked of the validator, which looks through the list each time, only where more is said than types. */
+function fittingValues(plain: Plain, values: readonly unknown[], { fits }: Builder): readonly unknown[] {
+  if (onlyLists(plain)) return values.filter((value) => plain.types.includes(typeOf(value)));
+  if (values.length <= MOST_ASKED) return values.filter(fits);
+  throw new UserError(
+    `The schema lists more than ${MOST_ASKED} values at ${plain.place} and says more about them: take that out.`,
+  );
+}
+const MOST_ASKED = 2000;
+/** All that an object does not have yet are followed side by side while a name is written. */
+const MOST_PROPERTIES = 1000;
 
 function plainShape(atoms: Term[], { plain }: Builder): Shape[] {
   const start = plain.characters.start(plain.terms.or(...atoms));
@@ -83,7 +96,9 @@ function placed<T>(place: string, make: () => T): T {
     return make();
   } catch (error) {
     if (error instanceof UserError) {
-      throw new UserError(`The schema's pattern at ${place} cannot be used: ${error.message}.`);
+      throw new UserError(
+        `The schema's pattern at ${place} cannot be used: ${error.message.replace(/\.$/, "")}.`,
+      );
     }
     throw error;
   }
@@ -116,6 +131,11 @@ function objectShape(
   }
   needs('{}:,"');
   const names = [...new Set([...properties.keys(), ...required])];
+  if (names.length > MOST_PROPERTIES) {
+    throw new UserError(
+      `The schema's object at ${place} has more than ${MOST_PROPERTIES} properties: make it smaller.`,
+    );
+  }
   const keys = characters.start(terms.not(terms.texts(names)));
   return {
     kind: "object",

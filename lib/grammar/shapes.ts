@@ -1,5 +1,6 @@
 // What values a schema allows, as shapes that the machine walks through; and the shortest text of each.
 
+import { UserError } from "../errors.ts";
 import type { CharState } from "./characters.ts";
 
 /** A value of any of these shapes. `parts` are other nodes whose shapes it has as well (anyOf, $ref). */
@@ -77,10 +78,21 @@ function shortestOf(shape: Shape, ending: Ending): string | undefined {
   if (shape.kind === "plain") return ending("plain", shape.start);
   if (shape.kind === "object") {
     const members = missingMembers(shape, 0n, 0);
-    return members && `{${members.join(",")}}`;
+    return members && `{${joined(members)}}`;
   }
   const elements = Array.from({ length: shape.least }, (_, i) => elementAt(shape, i)?.shortest);
-  return shape.least > shape.most || elements.includes(undefined) ? undefined : `[${elements.join(",")}]`;
+  if (shape.least > shape.most || elements.includes(undefined)) return undefined;
+  return `[${joined(elements as string[])}]`;
+}
+
+/** Lists of lists that may not be empty grow beyond memory before anything is written. */
+const LONGEST = 1_000_000;
+
+function joined(texts: readonly string[]): string {
+  if (texts.reduce((sum, { length }) => sum + length + 1, 0) <= LONGEST) return texts.join(",");
+  throw new UserError(
+    `The shortest value of the schema has more than ${LONGEST} characters: lower its minItems or minLength.`,
+  );
 }
 
 /**
@@ -90,23 +102,34 @@ function shortestOf(shape: Shape, ending: Ending): string | undefined {
  * @param count how many members it has
  */
 export function missingMembers(shape: ObjectShape, seen: bigint, count: number): string[] | undefined {
-  const open = shape.properties.filter((_, i) => !(seen >> BigInt(i) & 1n));
-  const required = open.filter((property) => property.required),
-    optional = open.filter((property) => !property.required);
   const member = ({ name, node }: ObjectShape["properties"][number]) =>
     node.shortest === undefined ? undefined : `${JSON.stringify(name)}:${node.shortest}`;
-  const members = required.map(member);
-  const more = optional.map(member).filter((text) => text !== undefined).sort((a, b) => a.length - b.length)
-    .slice(0, Math.max(shape.least - count - members.length, 0));
+  const members: (string | undefined)[] = [];
+  shape.properties.forEach((property, i) => {
+    if (property.required && !(seen >> BigInt(i) & 1n)) members.push(member(property));
+  });
+  const wanted = shape.least - count - members.length;
+  const more = wanted <= 0 ? [] : openProperties(shape, seen)
+    .map(([, property]) => property.required ? undefined : member(property))
+    .filter((text) => text !== undefined).sort((a, b) => a.length - b.length).slice(0, wanted);
   const total = count + members.length + more.length;
   const whole = members.every((text) => text !== undefined);
   return whole && total >= shape.least && total <= shape.most ? [...members as string[], ...more] : undefined;
 }
 
+/** Properties that an object does not have yet, by their numbers. */
+export function openProperties(
+  { properties }: Pick<ObjectShape, "properties">,
+  seen: bigint,
+): [number, ObjectShape["properties"][number]][] {
+  const bits = seen.toString(2); // thousands of shifts would each make a number of thousands of bits
+  return [...properties.entries()].filter(([i]) => bits[bits.length - 1 - i] !== "1");
+}
+
 /** The shortest member that is not there yet; some key is always left where this is asked. */
 export function shortestMember({ properties, others }: ObjectShape, seen: bigint): string {
-  const texts = properties.filter((_, i) => !(seen >> BigInt(i) & 1n))
-    .map(({ name, node }) => `${JSON.stringify(name)}:${node.shortest}`);
+  const texts = openProperties({ properties }, seen)
+    .map(([, { name, node }]) => `${JSON.stringify(name)}:${node.shortest}`);
   if (others) texts.push(`${others.sample}:${others.node.shortest}`);
   return texts.reduce((best, text) => text.length < best.length ? text : best);
 }

@@ -17,6 +17,16 @@ export interface Term {
   readonly parts: readonly Term[];
   readonly least: number;
   readonly most: number;
+  /** Of a sequence: so many parts at its beginning can be empty. */
+  readonly run: number;
+}
+
+/** A sequence's parts. Sequences are long: nothing may call itself for each of them. */
+export function factors(term: Term): Term[] {
+  const list: Term[] = [];
+  let rest = term;
+  for (; rest.kind === "concat"; rest = rest.parts[1]) list.push(rest.parts[0]);
+  return [...list, rest];
 }
 
 /** What follows each character, as sorted, disjoint ranges; characters of no range lead nowhere. */
@@ -38,10 +48,14 @@ export interface Terms {
   not(part: Term): Term;
   repeat(part: Term, least: number, most?: number): Term;
   steps(term: Term): Steps;
+  /** How many terms there are. */
+  readonly size: number;
 }
 
 /** So many terms are enough for any pattern that people write; all it a pattern would fill the memory. */
 const MOST_TERMS = 200_000;
+/** What a character leads to is asked of all parts that can be empty, each inside the one before. */
+const MOST_OPTIONAL = 1000;
 
 /** @param alphabet the characters that can be written at all */
 export function createTerms(alphabet: CharSet): Terms {
@@ -54,7 +68,7 @@ export function createTerms(alphabet: CharSet): Terms {
     }
     const parts = given.parts ?? [];
     const plain = kind !== "and" && kind !== "not" && parts.every((part) => part.plain);
-    const term = { id: known.size, kind, plain, set: [], parts, least: 1, most: 1, ...given };
+    const term = { id: known.size, kind, plain, set: [], parts, least: 1, most: 1, run: 0, ...given };
     known.set(name, term);
     return term;
   };
@@ -66,17 +80,29 @@ export function createTerms(alphabet: CharSet): Terms {
     const left = intersect(chars, alphabet);
     return left.length === 0 ? none : make("set", left.join(" "), { nullable: false, set: left });
   };
-  const concat = (...parts: Term[]): Term =>
-    parts.reduceRight((rest, first) => {
-      if (first === none || rest === none) return none;
-      if (first === empty) return rest;
-      if (rest === empty) return first;
-      if (first.kind === "concat") return concat(first.parts[0], concat(first.parts[1], rest));
-      return make("concat", ids([first, rest]), {
-        nullable: first.nullable && rest.nullable,
-        parts: [first, rest],
-      });
-    }, empty);
+  /** A part that is no sequence itself, and what comes behind it. */
+  const join = (first: Term, rest: Term): Term => {
+    if (first === none || rest === none) return none;
+    if (first === empty) return rest;
+    if (rest === empty) return first;
+    const run = first.nullable ? 1 + rest.run : 0;
+    if (run > MOST_OPTIONAL) {
+      throw new UserError(
+        `The pattern has more than ${MOST_OPTIONAL} optional parts behind one another: make it simpler.`,
+      );
+    }
+    return make("concat", ids([first, rest]), {
+      nullable: first.nullable && rest.nullable,
+      parts: [first, rest],
+      run,
+    });
+  };
+  const sequence = (parts: readonly Term[]): Term =>
+    parts.reduceRight(
+      (rest, part) => factors(part).reduceRight((after, one) => join(one, after), rest),
+      empty,
+    );
+  const concat = (...parts: Term[]): Term => sequence(parts);
   /** The parts of nested ors (or ands), each once, in an order of their own. */
   const flat = (kind: "or" | "and", parts: Term[]) =>
     [...new Set(parts.flatMap((part) => part.kind === kind ? part.parts : [part]))].sort((a, b) =>
@@ -122,10 +148,14 @@ export function createTerms(alphabet: CharSet): Terms {
   const all = repeat(set(ANY), 0);
 
   const text = (characters: string): Term =>
-    concat(...[...characters].map((one) => set([one.codePointAt(0)!, one.codePointAt(0)!])));
+    sequence([...characters].map((one) => set([one.codePointAt(0)!, one.codePointAt(0)!])));
   const texts = (list: readonly string[]): Term => tree([...new Set(list)].map((one) => [...one]));
   const tree = (list: string[][], at = 0): Term => {
+    if (list.length === 0) return none;
     if (list.length === 1) return text(list[0].slice(at).join(""));
+    let same = at;
+    while (list.every((one) => one[same] !== undefined && one[same] === list[0][same])) same++;
+    if (same > at) return concat(text(list[0].slice(at, same).join("")), tree(list, same));
     const groups = Map.groupBy(list, (characters) => characters[at]);
     return or(
       ...[...groups].map(([first, group]) =>
@@ -193,5 +223,21 @@ export function createTerms(alphabet: CharSet): Terms {
     }
     return result;
   };
-  return { none, empty, all, set, text, texts, concat, or, and, not, repeat, steps };
+  return {
+    none,
+    empty,
+    all,
+    set,
+    text,
+    texts,
+    concat,
+    or,
+    and,
+    not,
+    repeat,
+    steps,
+    get size() {
+      return known.size;
+    },
+  };
 }
