@@ -87,18 +87,9 @@ async function run(names: readonly string[], folder: string): Promise<boolean> {
     subjects.push(await makeSubject(family, own));
   }
   const chosen = wanted(Object.keys(formats), names, (name) => name);
-  const [{ references, lines }, others] = await Promise.all([
-    transformers(subjects),
-    inTurn(chosen, subjects),
-  ]);
-  return report(subjects, references, [...lines, ...others]);
-}
-
-/** One format after the other, while Python is at work beside them. */
-async function inTurn(chosen: readonly string[], subjects: readonly Subject[]): Promise<Line[]> {
-  const lines: Line[] = [];
+  const { references, lines } = await transformers(subjects);
   for (const format of chosen) lines.push(...await formats[format](subjects));
-  return lines;
+  return report(subjects, references, lines);
 }
 
 const folder = await Deno.makeTempDir();
