@@ -5,10 +5,12 @@ import { fromFileUrl } from "@std/path";
 import {
   chat,
   choiceConstraint,
+  type ConstraintSource,
   generate,
   jsonSchemaConstraint,
   jsonScores,
   loadModel,
+  openStreams,
   regexConstraint,
   streamText,
   UserError,
@@ -99,4 +101,25 @@ Deno.test("a limit under the shortest answer, beams and banned repetitions are r
   await refused({ maxNewTokens: 5 }, /The shortest answer that is allowed takes \d+ tokens/);
   await refused({ numBeams: 2 }, /numBeams is 2; it must be 1 under a constraint/);
   await refused({ noRepeatNgramSize: 2 }, /noRepeatNgramSize cannot be held together with a constraint/);
+});
+
+Deno.test("a constraint that fails ends its own answer with its error, and no other", async () => {
+  const streams = openStreams(model, { maxStreams: 2, maxLength: 64 }),
+    constraint: ConstraintSource = {
+      start: () => {
+        let left = 3;
+        const mask = () => {
+          if (left-- === 0) throw new UserError("too many states");
+          return undefined;
+        };
+        return { mask, accept: () => {}, done: false };
+      },
+    };
+  const ids: number[] = [], options = { maxNewTokens: 8, eosTokenIds: [] };
+  const other = Array.fromAsync(streams.submit([5, 6, 7], options));
+  await assert.rejects(async () => {
+    for await (const { token } of streams.submit([5, 6], { ...options, constraint })) ids.push(token);
+  }, /too many states/);
+  assert.deepEqual([ids.length, (await other).length], [3, 8]);
+  await streams.close();
 });
