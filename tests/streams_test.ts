@@ -4,6 +4,7 @@ import { join } from "@std/path";
 import { seededRandom } from "../lib/data/random.ts";
 import { openDevice } from "../lib/engine/open.ts";
 import type { ConstraintSource } from "../lib/generate/constraint.ts";
+import { decodeIn } from "../lib/generate/decode_in.ts";
 import { generate } from "../lib/generate/generate.ts";
 import { openStreams } from "../lib/generate/streams.ts";
 import type { StreamOptions } from "../lib/generate/streams_settings.ts";
@@ -138,6 +139,19 @@ Deno.test("what fails ends its own answers with the error: one constraint, or on
   assert.equal((await ids(streams.submit(prompt, asked))).length, 6, "the next one has a lane of its own");
   await streams.close(); // which the counts have settled after
   assert.deepEqual([streams.running, streams.waiting], [0, 0]);
+});
+
+Deno.test("NF4 read in 4 bits: streams give generate's tokens", async () => {
+  const [device] = await devices(), folder = join(referenceFolder("llama_nf4"), "model");
+  const model = decodeIn(await loadModel(folder, { device }), { bits: 4 });
+  const long = Array.from({ length: 200 }, (_, i) => 5 + i % 90);
+  const prompts = [[1, 15, 72, 91], long, [5, 9, 33]], asked = { maxNewTokens: 12, eosTokenIds: [] };
+  const expected = [];
+  for (const prompt of prompts) expected.push(await generate(model, prompt, asked));
+  const streams = openStreams(model, { maxStreams: 4, maxLength: 250 });
+  const answers = await Promise.all(prompts.map((prompt) => ids(streams.submit(prompt, asked))));
+  await streams.close();
+  assert.deepEqual(answers, expected);
 });
 
 Deno.test("log-probabilities are the model's own", async () => {

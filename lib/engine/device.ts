@@ -9,6 +9,8 @@ export interface Program {
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
   /** Whether a constant that it was compiled with has been overwritten since: then compile anew. */
   readonly outdated?: boolean;
+  /** Room for caches that the program reads where they are; others it has to copy. */
+  readonly caches?: { zeros(length: number): Float32Array; free(array: Float32Array): void };
   /** Frees what the program holds. */
   close(): void;
 }
@@ -35,11 +37,12 @@ export interface Device {
   free(...tensors: Tensor[]): void;
   /**
    * Makes a graph runnable. `constants` are inputs whose content never changes (see lib/engine/onnx); `threads` (CPU) are
-   * fewer than the device's for a program that is not worth them.
+   * fewer than the device's for a program that is not worth them; `step` (CPU): the graph is one of a token a stream, with
+   * weights in few bits, and runs in WebAssembly where that has kernels for it (lib/engine/wasm).
    */
   compile(
     graph: Graph,
-    options?: { constants?: Readonly<Record<string, Tensor>>; threads?: number },
+    options?: { constants?: Readonly<Record<string, Tensor>>; threads?: number; step?: boolean },
   ): Promise<Program>;
   /** Hands recorded work to the GPU; nothing to do on the CPU. */
   flush(): void;

@@ -25,22 +25,24 @@ export interface PromptBatch {
   columns?(stream: number): Columns;
 }
 
-/** Room for `length` positions of every stream; the caller frees the cache. */
+export const setupOf = (model: Model): GenerationSetup => ({
+  config: model.config,
+  lora: activeAdapter(model)?.config,
+  table: headName(model),
+  cacheOnDevice: model.device.backend === "webgpu",
+});
+
+/** Room for `length` positions of every stream, in the program's memory where it has one; the caller frees the cache. */
 export function createBatch(
   model: Model,
   prompts: readonly (readonly number[])[],
   length: number,
+  room: Program["caches"],
 ): PromptBatch {
   const { device, config } = model;
   const { cos, sin } = rotaryTables(device, config, length);
-  const setup: GenerationSetup = {
-    config,
-    lora: activeAdapter(model)?.config,
-    table: headName(model),
-    cacheOnDevice: device.backend === "webgpu",
-  };
-  const cache = createCache(device, config, prompts.length, length);
-  return { model, prompts, setup, rotary: { cos, sin }, cache };
+  const cache = createCache(device, config, { streams: prompts.length, longest: length, room });
+  return { model, prompts, setup: setupOf(model), rotary: { cos, sin }, cache };
 }
 
 /** Integers on the batch's device; one axis unless a shape is given. */

@@ -1,6 +1,6 @@
 // Keys and values of what each stream has seen: per layer [streams, kvHeads, positions, D]. On WebGPU programs write them
 // in place; on the CPU JavaScript does, as onnxruntime would copy the whole cache for every token.
-import type { Device } from "../engine/device.ts";
+import type { Device, Program } from "../engine/device.ts";
 import { gatherRows } from "../engine/ops/gather_rows.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { f32, i32, trace } from "../engine/trace.ts";
@@ -32,11 +32,31 @@ export interface KVCache {
 /** The CPU computes over the whole capacity, so there it grows in such steps. */
 const growth = 64;
 
-export function createCache(device: Device, config: ModelConfig, streams: number, longest: number): KVCache {
+export interface CacheSettings {
+  readonly streams: number;
+  /** Positions that may come. */
+  readonly longest: number;
+  /** Where arrays are made (CPU), if not on the device. */
+  readonly room?: Program["caches"];
+}
+
+export function createCache(
+  device: Device,
+  config: ModelConfig,
+  { streams, longest, room }: CacheSettings,
+): KVCache {
   const { numHiddenLayers: layers, numKeyValueHeads: heads, headDim: size } = config;
   const round = (positions: number) => Math.ceil(positions / growth) * growth;
   const allocate = (capacity: number) =>
-    Array.from({ length: layers }, () => device.zeros([streams, heads, capacity, size], "f32"));
+    Array.from({ length: layers }, (): Tensor => {
+      const shape = [streams, heads, capacity, size];
+      if (!room) return device.zeros(shape, "f32");
+      return { dtype: "f32", shape, storage: room.zeros(streams * heads * capacity * size) };
+    });
+  const release = (tensors: readonly Tensor[]) => {
+    if (room) tensors.forEach(({ storage }) => room.free(storage as Float32Array));
+    else device.free(...tensors);
+  };
   let capacity = round(device.backend === "cpu" ? 1 : longest);
   let keys = allocate(capacity), values = allocate(capacity);
 
@@ -48,7 +68,7 @@ export function createCache(device: Device, config: ModelConfig, streams: number
         to.set(from.subarray(head * capacity * size, (head + 1) * capacity * size), head * wider * size);
       }
     });
-    device.free(...old);
+    release(old);
     return made;
   };
   const copy = (to: Float32Array, from: Float32Array, slots: readonly Slot[]) => {
@@ -96,7 +116,7 @@ export function createCache(device: Device, config: ModelConfig, streams: number
       keys = await taken(device, keys, parents);
       values = await taken(device, values, parents);
     },
-    free: () => device.free(...keys, ...values),
+    free: () => release([...keys, ...values]),
   };
 }
 

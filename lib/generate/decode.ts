@@ -3,7 +3,7 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { withReadyMagnitudes } from "../lora/dora.ts";
 import type { Model } from "../models/model.ts";
-import { createBatch } from "./batch.ts";
+import { createBatch, setupOf } from "./batch.ts";
 import type { Slot } from "./cache.ts";
 import { borrowDecoder, decodeStep, reportApproximation } from "./decoder.ts";
 import { checkGenerationMemory } from "./memory.ts";
@@ -99,12 +99,8 @@ async function openStreams(
 ): Promise<Streams> {
   const prompts = given.flatMap((prompt) => Array.from({ length: copies }, () => prompt));
   const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
-  const batch = createBatch(model, prompts, longest);
-  const free = () => batch.cache.free();
-  const { decoder, release } = await borrowDecoder(batch).catch((error) => {
-    free();
-    throw error;
-  });
+  const { decoder, release } = await borrowDecoder({ model, setup: setupOf(model) });
+  const batch = createBatch(model, prompts, longest, decoder.program.caches);
   return {
     begun: prompts,
     async start() {
@@ -118,8 +114,8 @@ async function openStreams(
     },
     reorder: (parents) => batch.cache.reorder(parents),
     free() {
+      batch.cache.free();
       release();
-      free();
     },
   };
 }

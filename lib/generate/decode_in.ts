@@ -4,11 +4,14 @@ import { UserError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 
 /**
- * The same model, which on the CPU decodes answers from copies of its linear layers in 8 or 4 bits. Decoding is bound by reading
- * the weights, so fewer bits are faster: see bench/README.md. Without this, dense weights are read exactly and NF4 weights as
- * 8-bit copies. Copies are in blocks of 32 with a float32 scale each and symmetric, in 4 bits those of llama.cpp's Q4_0 (Q8_0 in
- * 8 bits; NF4's own blocks of 64 in 8 bits); the head's copy has 8 bits. Prompts are read with the weights themselves; so are
- * training and every score. The first answer says how far the copies move the logits. On a GPU nothing changes.
+ * The same model, which on the CPU decodes answers from its linear layers in 8 or 4 bits. Decoding is bound by reading the
+ * weights, so fewer bits are faster: see bench/README.md. Without this, dense weights are read exactly and NF4 weights as 8-bit
+ * copies.
+ *
+ * Of an NF4 model 4 bits are its own codes, which a program in WebAssembly reads (levels to 7 bits, activations to 8; the head in
+ * 7 bits); where that has no kernel (DoRA, more than 3 GB of weights) and of a dense model they are symmetric copies in blocks of
+ * 32 with a float32 scale each, as llama.cpp's Q4_0 (in 8 bits Q8_0), the head in 8 bits. Prompts are read with the weights
+ * themselves; so are training and every score. The first answer says how far the logits move. On a GPU nothing changes.
  *
  * @param bits 4 or 8
  * @returns a model that shares everything with the given one

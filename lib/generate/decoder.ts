@@ -31,7 +31,9 @@ interface Known {
 const decoders = new WeakMap<object, Map<string, Known>>();
 
 /** The decoder for a batch; `release` it when the batch is done. */
-export function borrowDecoder(batch: PromptBatch): Promise<{ decoder: Decoder; release(): void }> {
+export function borrowDecoder(
+  batch: Pick<PromptBatch, "model" | "setup">,
+): Promise<{ decoder: Decoder; release(): void }> {
   const bits = bitsOf(batch.model);
   return borrow(batch.model, `${JSON.stringify(batch.setup)} ${bits}`, () => makeDecoder(batch, bits));
 }
@@ -87,13 +89,29 @@ function closeIfDone({ decoder, users, dropped }: Known): void {
 /** Copies of the weights that decoding reads: those asked for (decodeIn), else 8-bit ones of NF4 weights. */
 function bitsOf({ device, weights, decodeBits }: Model): 4 | 8 | undefined {
   if (device.backend !== "cpu") return undefined;
-  return decodeBits ?? ([...weights.values()].some(({ kind }) => kind === "nf4") ? 8 : undefined);
+  return decodeBits ?? (hasNF4({ weights }) ? 8 : undefined);
 }
 
-async function makeDecoder({ model, setup }: PromptBatch, bits: 4 | 8 | undefined): Promise<Decoder> {
+const hasNF4 = ({ weights }: Pick<Model, "weights">): boolean =>
+  [...weights.values()].some(({ kind }) => kind === "nf4");
+
+/** Not an embedding's table of its own, which is only looked up, and no adapter's: the program serves all of them. */
+const allButTable = (model: Model, weights: Tensors): Tensors =>
+  Object.fromEntries(
+    Object.entries(weights).filter(([name]) =>
+      !name.includes(".lora_") && (name !== "model.embed_tokens.weight" || name === headName(model))
+    ),
+  );
+
+async function makeDecoder(
+  { model, setup }: Pick<PromptBatch, "model" | "setup">,
+  bits: 4 | 8 | undefined,
+): Promise<Decoder> {
   const weights = tensorsUnder(model, "");
-  const constants = builtIn(model, weights, bits);
-  const program = await model.device.compile(decodeGraph(setup, typesOf(weights), bits), { constants });
+  // NF4's own codes are read in 4 bits by a program of WebAssembly, which copies all it reads.
+  const step = bits === 4 && hasNF4(model);
+  const constants = step ? allButTable(model, weights) : builtIn(model, weights, bits);
+  const program = await model.device.compile(decodeGraph(setup, typesOf(weights), bits), { constants, step });
   const readsPrompts = bits === undefined && Object.keys(constants).length > 0;
   return { program, bits, readsPrompts };
 }

@@ -121,12 +121,18 @@ interface PastOfPrompt {
   free(): void;
 }
 
+/** onnxruntime takes no memory that threads share, where caches may be (lib/engine/wasm). */
+const unshared = (tensor: Tensor): Tensor => {
+  const { storage } = tensor as { storage: Float32Array };
+  return storage.buffer instanceof SharedArrayBuffer ? { ...tensor, storage: storage.slice() } : tensor;
+};
+
 /** What a long prompt's parts see of those before: on the CPU the stream's place in the cache, on a GPU a copy of it. */
 function pastOf({ model: { device }, setup, cache }: PromptBatch, stream: number): PastOfPrompt {
   if (!setup.cacheOnDevice) {
     const layers = cache.keys.map((_, layer) => {
       const { k, v } = cache.ofStream(layer, stream);
-      return { pastK: k, pastV: v };
+      return { pastK: unshared(k), pastV: unshared(v) };
     });
     return { layers, free() {} };
   }

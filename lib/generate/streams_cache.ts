@@ -19,7 +19,7 @@ const rowStep = 4, positionStep = 64;
 /** On a GPU all rows and positions are there from the start: programs are planned for one shape. */
 export function createRowCache(device: Device, config: ModelConfig, rows: number, longest: number): RowCache {
   if (device.backend === "cpu") return rowsOnCpu(device, config);
-  const cache = createCache(device, config, rows, longest);
+  const cache = createCache(device, config, { streams: rows, longest });
   return Object.assign(cache, {
     fit() {},
     copy: (from: number, to: readonly number[]) =>

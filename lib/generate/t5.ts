@@ -93,8 +93,7 @@ export async function openT5Streams(
   const cache = createCache(
     device,
     { ...config, numHiddenLayers: numDecoderLayers },
-    prompts.length * copies,
-    maxNewTokens,
+    { streams: prompts.length * copies, longest: maxNewTokens },
   );
   const weights = withoutEncoder(tensorsUnder(model, ""));
   const { decoder: { program }, release } = await borrow(model, `t5 ${JSON.stringify(setup)}`, async () => {

@@ -64,13 +64,16 @@ export async function openCPU(
         }
       }
     },
-    async compile(graph, options = {}) {
+    async compile(graph, { step = false, ...options } = {}) {
       const copy = { outdated: false };
       for (const { storage } of Object.values(options.constants ?? {})) {
         copies.set(storage, (copies.get(storage) ?? new Set()).add(copy));
       }
-      const program = await compileOnnx(graph, { threads, ...options });
+      const settings = { constants: {}, threads, ...options };
+      const inWasm = step ? (await import("../wasm/program.ts")).compileWasm(graph, settings) : undefined;
+      const program = inWasm ?? await compileOnnx(graph, settings);
       return {
+        caches: inWasm?.caches,
         get outdated() {
           return copy.outdated;
         },
