@@ -1,5 +1,5 @@
 // Greedy decoding on the CPU, one stream and eight: in f32 beside transformers in f32 (without rounding at ties the answers are
-// the same, token for token), and from 4-bit weights (NF4, decoded from 8-bit copies; copies in 4 bits) beside llama.cpp's Q4_0.
+// the same, token for token), and from 4-bit weights (NF4, decoded from 8-bit copies or as it is) beside llama.cpp's Q4_0.
 //   deno run -A bench/decode.ts [FOLDER] [--tokens 64] [--prompt 64] [--streams 1,8] [--rounds 1]
 //   deno run -A bench/decode.ts --tinyllama FOLDER --tokenizer FOLDER --tokens 200 --streams 1
 // FOLDER: SmolLM2-135M, default FINTUNE_SMOLLM2. --tinyllama: random weights in TinyLlama's shape are written there (2.2 GB, and
@@ -74,7 +74,7 @@ const sidesOf = (task: Task, gguf: string): Record<string, () => Promise<Decodin
     "transformers f32": () => rival<Decoding>("transformers_decode.py", task),
   }),
   "fintune NF4 (8-bit copies)": () => ours<Decoding>("decode.ts", { ...task, quantize: "nf4" }),
-  "fintune 4-bit copies": () => ours<Decoding>("decode.ts", { ...task, quantize: "nf4", bits: 4 }),
+  "fintune NF4 in 4 bits": () => ours<Decoding>("decode.ts", { ...task, quantize: "nf4", bits: 4 }),
   "llama.cpp Q4_0": () => rival<Decoding>("llama_cpp_decode.ts", { ...task, model: gguf }),
 });
 
@@ -120,7 +120,7 @@ try {
       const [mine, theirs] of [
         ["fintune f32", "transformers f32"],
         ["fintune NF4 (8-bit copies)", "llama.cpp Q4_0"],
-        ["fintune 4-bit copies", "llama.cpp Q4_0"],
+        ["fintune NF4 in 4 bits", "llama.cpp Q4_0"],
       ]
     ) {
       const side = speed(found.get(mine));

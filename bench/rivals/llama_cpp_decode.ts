@@ -61,8 +61,8 @@ interface Token {
 
 /** One call of llama_decode; the likeliest next token of every token that is wanted, in order. */
 function decode(tokens: readonly Token[]): number[] {
-  const count = tokens.length, address = (memory: BufferSource) =>
-    Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory));
+  const count = tokens.length,
+    address = (memory: BufferSource) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory));
   const ids = Int32Array.from(tokens, ({ id }) => id);
   const positions = Int32Array.from(tokens, ({ position }) => position);
   const counts = new Int32Array(count).fill(1);

@@ -92,7 +92,11 @@ function matrices(
     const heads = part === "B" ? permutedHeads(`${module}.weight`, config) : 0;
     const data = async () => {
       const [values] = await device.read(tensor) as Float32Array[];
-      return quantizeGgml(type, heads === 0 ? values : permuteHeads(values, heads, config.headDim, "to"), name);
+      return quantizeGgml(
+        type,
+        heads === 0 ? values : permuteHeads(values, heads, config.headDim, "to"),
+        name,
+      );
     };
     tensors.set(`${ggufName(`${module}.weight`)}.lora_${part.toLowerCase()}`, {
       type,
