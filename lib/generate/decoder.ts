@@ -176,13 +176,18 @@ function stepInputs(batch: PromptBatch, slots: readonly Slot[]): Tensors {
   };
 }
 
+/** A model's tensors by their names; a thousand of them, which every token asks for. */
+const weightsOf = new WeakMap<Model, Tensors>();
+
 /** What stays from token to token: weights, rotary tables, the caches. */
 export function lasting({ model, rotary, cache }: PromptBatch): Tensors {
   const caches = cache.keys.flatMap((keys, layer) => [
     [`cacheK.${layer}`, keys],
     [`cacheV.${layer}`, cache.values[layer]],
   ]);
-  return { ...rotary, ...tensorsUnder(model, ""), ...Object.fromEntries(caches) };
+  const weights = weightsOf.get(model) ?? tensorsUnder(model, "");
+  weightsOf.set(model, weights);
+  return { ...rotary, ...weights, ...Object.fromEntries(caches) };
 }
 
 /** Bases of which it was said, and for how many bits. */
