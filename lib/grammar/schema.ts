@@ -16,11 +16,13 @@ interface Root {
   readonly schema: unknown;
   /** Each place's ways: asked again by everyone who refers to it, they would multiply. */
   readonly ways: Map<string, Plain[]>;
+  /** How many schemas the validator looks at for each place, which remembers nothing. */
+  readonly sizes: Map<string, number>;
 }
 
 /** The node of a schema, ready for the machine. */
 export function schemaNode(schema: unknown, builder: Omit<Builder, "node" | "fits">): Node {
-  const root: Root = { schema, ways: new Map() };
+  const root: Root = { schema, ways: new Map(), sizes: new Map() };
   const nodes = new Map<string, Node>(), waiting: { node: Node; list: readonly Located[] }[] = [];
   const nodeOf = (given: readonly Located[]): Node => {
     const list = [...new Map(given.map((one) => [one.place, one])).values()];
@@ -106,13 +108,25 @@ function findWays(root: Root, located: Located, depth: number): Plain[] {
   if (!isObject(schema)) return [own];
   if (depth > DEEPEST_REFERENCES) throw new UserError(`The schema at ${place} refers to itself without end.`);
   const ways: Plain[][] = [[own]];
-  if ("$ref" in schema) ways.push(waysOf(root, referred(root, schema.$ref, place), depth + 1));
-  for (const one of members(schema, "allOf", place)) ways.push(waysOf(root, one, depth + 1));
+  let size = 1;
+  const inside = (one: Located): Plain[] => {
+    const found = waysOf(root, one, depth + 1);
+    size += root.sizes.get(one.place) ?? 1;
+    return found;
+  };
+  if ("$ref" in schema) ways.push(inside(referred(root, schema.$ref, place)));
+  for (const one of members(schema, "allOf", place)) ways.push(inside(one));
   for (const name of ["anyOf", "oneOf"]) {
     if (!(name in schema)) continue;
     const list = members(schema, name, place);
     if (name === "oneOf") checkApart(root, list, place);
-    ways.push(list.flatMap((one) => waysOf(root, one, depth + 1)));
+    ways.push(list.flatMap(inside));
+  }
+  root.sizes.set(place, size);
+  if (size > MOST_NODES) {
+    throw new UserError(
+      `The schemas that ${place} refers to multiply to more than ${MOST_NODES}: make it simpler.`,
+    );
   }
   return ways.reduce(product);
 }

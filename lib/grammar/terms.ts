@@ -98,10 +98,10 @@ export function createTerms(alphabet: CharSet): Terms {
     });
   };
   const sequence = (parts: readonly Term[]): Term =>
-    parts.reduceRight(
-      (rest, part) => factors(part).reduceRight((after, one) => join(one, after), rest),
-      empty,
-    );
+    parts.reduceRight((rest, part) => {
+      if (rest === empty) return part; // the last one, which may be long, stays whole
+      return factors(part).reduceRight((after, one) => join(one, after), rest);
+    }, empty);
   const concat = (...parts: Term[]): Term => sequence(parts);
   /** The parts of nested ors (or ands), each once, in an order of their own. */
   const flat = (kind: "or" | "and", parts: Term[]) =>
