@@ -36,7 +36,7 @@ export function toyTokenizer(options: { stripsSpace?: boolean } = {}): Tokenizer
     encode: () => [],
     decode(ids) {
       const all = Array.from(ids).filter((id) => id !== eosId).flatMap((id) => [...bytes[id]]);
-      const text = new TextDecoder().decode(Uint8Array.from(all));
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(all));
       return options.stripsSpace ? text.replace(/^ /, "") : text;
     },
     applyChatTemplate: () => "",

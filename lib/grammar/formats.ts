@@ -14,7 +14,7 @@ export const FORMATS: Record<string, string | undefined> = {
   time: TIME,
   "date-time": `${DATE}T${TIME}`,
   email: `(?=[^@]{1,64}@)(?=.{1,254}$)[a-zA-Z0-9_+-]+(?:\\.[a-zA-Z0-9_+-]+)*@(?:${LABEL}\\.)+[a-zA-Z]{2,63}`,
-  hostname: `${LABEL}(?:\\.${LABEL}){0,8}`,
+  hostname: `(?=.{1,253}$)${LABEL}(?:\\.${LABEL}){0,8}`,
   ipv4: `${BYTE}(?:\\.${BYTE}){3}`,
   uuid: `${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}`,
 };
