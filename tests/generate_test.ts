@@ -1,6 +1,6 @@
 // Generation on each backend: the same tokens as transformers', the same answers whatever the batch, text as it comes.
 import assert from "node:assert/strict";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import type { Device } from "../lib/engine/device.ts";
 import type { Value } from "../lib/engine/graph.ts";
 import { matmul } from "../lib/engine/ops/matmul.ts";
@@ -8,7 +8,7 @@ import { normal } from "../lib/engine/ops/sample.ts";
 import { f32, trace } from "../lib/engine/trace.ts";
 import { decodeIn } from "../lib/generate/decode_in.ts";
 import { generate, streamText } from "../lib/generate/generate.ts";
-import { useAdapter } from "../lib/lora.ts";
+import { attachLoRA, useAdapter } from "../lib/lora.ts";
 import { parseConfig } from "../lib/models/config.ts";
 import { initModel } from "../lib/models/init.ts";
 import { loadModel } from "../lib/models/load.ts";
@@ -297,6 +297,32 @@ for (const device of (await devices()).slice(0, 1)) {
       }
     });
   }
+
+  Deno.test("cpu: in 4 bits every adapter decodes with biases of its own", async () => {
+    const folder = fromFileUrl(new URL("../examples/qwen2_risk/model", import.meta.url));
+    const nf4 = decodeIn(await loadModel(folder, { device, quantize: "nf4" }), { bits: 4 });
+    const options = { maxNewTokens: 8, eosTokenIds: [] }, prompt = [5, 9, 33, 7];
+    const tuned = async (name: string, shift: number): Promise<Model> => {
+      const model = await attachLoRA(nf4, { name, r: 4, targetModules: ["q_proj"], bias: "all" });
+      for (const [parameter, { storage }] of activeAdapter(model)!.parameters) {
+        if (parameter.endsWith("bias")) {
+          (storage as Float32Array).forEach((value, i, all) => all[i] = value + shift);
+        }
+      }
+      return model;
+    };
+    const first = await tuned("first", 0.2), second = await tuned("second", -0.4);
+    await generate(first, prompt, options); // makes the program
+    const after = await generate(second, prompt, options);
+    const alone = decodeIn(await loadModel(folder, { device, quantize: "nf4" }), { bits: 4 });
+    const { parameters } = activeAdapter(second)!;
+    const same = await attachLoRA(alone, { name: "second", r: 4, targetModules: ["q_proj"], bias: "all" });
+    for (const [name, { storage }] of activeAdapter(same)!.parameters) {
+      (storage as Float32Array).set(parameters.get(name)!.storage as Float32Array);
+    }
+    assert.deepEqual(after, await generate(same, prompt, options));
+    assert.notDeepEqual(after, await generate(first, prompt, options));
+  });
 
   Deno.test("cpu: what 4-bit copies change is what a model with rounded weights changes", async () => {
     const exact = await loadModel(join(referenceFolder("llama_tied"), "model"), { device });

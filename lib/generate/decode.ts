@@ -3,7 +3,7 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { withReadyMagnitudes } from "../lora/dora.ts";
 import type { Model } from "../models/model.ts";
-import { createBatch, setupOf } from "./batch.ts";
+import { createBatch, type PromptBatch, setupOf } from "./batch.ts";
 import type { Slot } from "./cache.ts";
 import { borrowDecoder, decodeStep, reportApproximation } from "./decoder.ts";
 import { checkGenerationMemory } from "./memory.ts";
@@ -100,7 +100,13 @@ async function openStreams(
   const prompts = given.flatMap((prompt) => Array.from({ length: copies }, () => prompt));
   const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
   const { decoder, release } = await borrowDecoder({ model, setup: setupOf(model) });
-  const batch = createBatch(model, prompts, longest, decoder.program.caches);
+  let batch: PromptBatch;
+  try {
+    batch = createBatch(model, prompts, longest, decoder.program.caches);
+  } catch (error) {
+    release();
+    throw error;
+  }
   return {
     begun: prompts,
     async start() {

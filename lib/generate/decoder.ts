@@ -5,7 +5,7 @@ import { byteLength, type Tensor } from "../engine/tensor.ts";
 import { firstSeen } from "../models/decoder.ts";
 import { whenFreed } from "../models/free.ts";
 import { freeMemory } from "../models/memory.ts";
-import { headName, type Model } from "../models/model.ts";
+import { activeAdapter, headName, type Model } from "../models/model.ts";
 import { tensorsUnder, typesOf } from "../models/parameters.ts";
 import { kinds, type PromptBatch, slotInput, type Tensors, upload } from "./batch.ts";
 import type { Slot } from "./cache.ts";
@@ -95,13 +95,16 @@ function bitsOf({ device, weights, decodeBits }: Model): 4 | 8 | undefined {
 const hasNF4 = ({ weights }: Pick<Model, "weights">): boolean =>
   [...weights.values()].some(({ kind }) => kind === "nf4");
 
-/** Not an embedding's table of its own, which is only looked up, and no adapter's: the program serves all of them. */
-const allButTable = (model: Model, weights: Tensors): Tensors =>
-  Object.fromEntries(
-    Object.entries(weights).filter(([name]) =>
-      !name.includes(".lora_") && (name !== "model.embed_tokens.weight" || name === headName(model))
+/** The base's, but for an embedding's table of its own, which is only looked up: the program serves all adapters. */
+function ofBase(model: Model, weights: Tensors): Tensors {
+  const { parameters, constants } = activeAdapter(model) ?? {};
+  const adapters = new Set([...parameters?.values() ?? [], ...constants?.values() ?? []]);
+  return Object.fromEntries(
+    Object.entries(weights).filter(([name, tensor]) =>
+      !adapters.has(tensor) && (name !== "model.embed_tokens.weight" || name === headName(model))
     ),
   );
+}
 
 async function makeDecoder(
   { model, setup }: Pick<PromptBatch, "model" | "setup">,
@@ -110,7 +113,7 @@ async function makeDecoder(
   const weights = tensorsUnder(model, "");
   // NF4's own codes are read in 4 bits by a program of WebAssembly, which copies all it reads.
   const step = bits === 4 && hasNF4(model);
-  const constants = step ? allButTable(model, weights) : builtIn(model, weights, bits);
+  const constants = step ? ofBase(model, weights) : builtIn(model, weights, bits);
   const program = await model.device.compile(decodeGraph(setup, typesOf(weights), bits), { constants, step });
   const readsPrompts = bits === undefined && Object.keys(constants).length > 0;
   return { program, bits, readsPrompts };

@@ -16,6 +16,16 @@ type CachedAttentionAttributes = {
   decodesOnly?: boolean;
 };
 
+/** Three streams with nine cached positions, of which they see all, none and some. */
+const threeStreams = [
+  normal(1, 3, 64),
+  normal(2, 3, 32),
+  normal(3, 3, 32),
+  normal(4, 3, 2, 9, 16),
+  normal(5, 3, 2, 9, 16),
+  integers([0, 9, 0, 0, 2, 5], 3, 2),
+];
+
 /**
  * Token t sees lo <= i < hi of ranges[t], and itself, which is number hi. Numbers are cached positions; in a prompt's part
  * its own tokens go on counting behind them, from hi of the first one. With a bias by distance (see attention) there is one
@@ -76,14 +86,7 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
   webgpu: cachedAttentionOnGpu,
   samples: [
     {
-      inputs: [
-        normal(1, 3, 64),
-        normal(2, 3, 32),
-        normal(3, 3, 32),
-        normal(4, 3, 2, 9, 16),
-        normal(5, 3, 2, 9, 16),
-        integers([0, 9, 0, 0, 2, 5], 3, 2),
-      ],
+      inputs: threeStreams,
       attributes: { heads: 4, kvHeads: 2, scale: 0.25 },
     },
     {
@@ -98,26 +101,11 @@ export const cachedAttentionOp: OpDefinition<CachedAttentionAttributes> = {
       attributes: { heads: 2, kvHeads: 1, scale: 0.125 },
     },
     {
-      inputs: [
-        normal(1, 3, 64),
-        normal(2, 3, 32),
-        normal(3, 3, 32),
-        normal(4, 3, 2, 9, 16),
-        normal(5, 3, 2, 9, 16),
-        integers([0, 9, 0, 0, 2, 5], 3, 2),
-        normal(6, 9, 4),
-      ],
+      inputs: [...threeStreams, normal(6, 9, 4)],
       attributes: { heads: 4, kvHeads: 2, scale: 1 },
     },
     {
-      inputs: [
-        normal(1, 3, 64),
-        normal(2, 3, 32),
-        normal(3, 3, 32),
-        normal(4, 3, 2, 9, 16),
-        normal(5, 3, 2, 9, 16),
-        integers([0, 9, 0, 0, 2, 5], 3, 2),
-      ],
+      inputs: threeStreams,
       attributes: { heads: 4, kvHeads: 2, scale: 0.25, decodesOnly: true },
     },
     partSample(140, 9, 5),
