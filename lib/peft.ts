@@ -3,7 +3,7 @@ import { checkModel, checkName } from "./arguments.ts";
 import { join } from "@std/path";
 import { UserError } from "./errors.ts";
 import { removeLeftovers, writeFileAtomic } from "./formats/atomic.ts";
-import { exists } from "./formats/exists.ts";
+import { namesIn } from "./formats/exists.ts";
 import { fileError } from "./formats/file_error.ts";
 import {
   openSafetensors,
@@ -22,6 +22,8 @@ import { readOptionalJson } from "./text/files.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
+/** Weights of a whole model, in one file or several. */
+const MODEL = /^(pytorch_)?model([.-].*)?\.(safetensors|bin)(\.index\.json)?$/;
 
 /** Options of {@linkcode saveAdapter}. */
 export interface SaveAdapterOptions {
@@ -35,7 +37,7 @@ export interface SaveAdapterOptions {
  *
  * @param model a model with an adapter in use
  * @param folder where the two files go; made if it is not there
- * @throws UserError when no adapter is in use, the folder holds an adapter already, or it cannot be written
+ * @throws UserError when no adapter is in use, the folder holds an adapter already or a whole model, or it cannot be written
  *
  * @example
  * ```ts
@@ -58,7 +60,9 @@ export async function saveAdapter(
       "The model has no adapter in use to save: add one (attachLoRA) or choose one (useAdapter).",
     );
   }
-  if (!overwrite) await refuseExisting(folder);
+  const there = await namesIn(folder) ?? new Set();
+  refuseModel(folder, there);
+  if (!overwrite) refuseExisting(folder, there);
   const staging = join(folder, `.adapter.${crypto.randomUUID().slice(0, 8)}.tmp`);
   try {
     await Deno.mkdir(folder, { recursive: true });
@@ -74,14 +78,21 @@ export async function saveAdapter(
   }
 }
 
-async function refuseExisting(folder: string): Promise<void> {
-  for (const file of [CONFIG, WEIGHTS]) {
-    if (await exists(join(folder, file))) {
-      throw new UserError(
-        `${folder} already holds an adapter: choose another folder, or replace it with { overwrite: true }.`,
-      );
-    }
-  }
+/** PEFT would write there, but from then on Transformers takes the folder for the adapter's, and the base is not loaded alone. */
+function refuseModel(folder: string, there: Set<string>): void {
+  const found = [...there].find((name) => MODEL.test(name)) ??
+    (there.has("config.json") && !there.has(CONFIG) ? "config.json" : undefined);
+  if (found === undefined) return;
+  throw new UserError(
+    `${folder} holds a model (${found}), which Transformers would then load with this adapter only: choose another folder.`,
+  );
+}
+
+function refuseExisting(folder: string, there: Set<string>): void {
+  if (!there.has(CONFIG) && !there.has(WEIGHTS)) return;
+  throw new UserError(
+    `${folder} already holds an adapter: choose another folder, or replace it with { overwrite: true }.`,
+  );
 }
 
 /** Read from the device one at a time, as each is written. */

@@ -122,6 +122,31 @@ for (const device of await devices()) {
       );
     }));
 
+  Deno.test(`${device.backend}: no adapter is saved beside a model's files, asked for or not`, () =>
+    inFolder(async (folder) => {
+      const base = await load("llama_tied"), adapted = attachLoRA(base, { r: 2, quiet: true });
+      const files = [
+        "model.safetensors",
+        "model-00001-of-00002.safetensors",
+        "pytorch_model.bin",
+        "config.json",
+      ];
+      for (const [i, file] of files.entries()) {
+        const own = join(folder, String(i));
+        await Deno.mkdir(own);
+        await Deno.writeTextFile(join(own, file), "{}");
+        for (const overwrite of [false, true]) {
+          const message = new RegExp(`holds a model \\(${file}\\).*choose another folder`);
+          await assert.rejects(saveAdapter(adapted, own, { overwrite }), userError(message));
+        }
+        assert.deepEqual([...Deno.readDirSync(own)].map(({ name }) => name), [file]);
+      }
+      const trained = join(folder, "trained"); // other trainers put the base's config.json beside their adapters
+      await saveAdapter(adapted, trained);
+      await Deno.writeTextFile(join(trained, "config.json"), "{}");
+      await saveAdapter(adapted, trained, { overwrite: true });
+    }));
+
   Deno.test(`${device.backend}: several adapters over one base`, async () => {
     const base = await load("llama_tied");
     const { rows } = await readCases("llama_tied"), ids = rows[3].inputIds;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { UserError } from "../lib/errors.ts";
 import { lossChart, type LossPoint, scoreChart } from "../lib/report/chart.ts";
 import { renderPNG, renderSVG, saveChart } from "../lib/report/render.ts";
+import { plotRun } from "../lib/report/run_chart.ts";
 
 const curve = (series: string, count: number, loss: (step: number) => number): LossPoint[] =>
   Array.from({ length: count }, (_, i) => ({ step: i + 1, loss: loss(i + 1), series }));
@@ -24,6 +25,23 @@ Deno.test("a loss chart shows its titles, axes, legend and every point of short 
     assert.ok(svg.includes(`>${text}</text>`), text);
   }
   assert.deepEqual(layersOf(lossChart(points)).map((layer) => layer.length), [33, 3]);
+});
+
+Deno.test("training and validation have the same colours in lossChart, in any order of points, and in plotRun", async () => {
+  const colorsOf = (picture: unknown): { domain: string[]; range: string[] } =>
+    (picture as { layer: { encoding: { color: { scale: never } } }[] }).layer[0].encoding.color.scale;
+  const before = { step: 0, loss: 5, series: "validation" };
+  const points = [before, ...curve("training", 3, (step) => step), ...curve("validation", 3, (step) => step)];
+  const log = points.map(({ series, ...point }) => ({
+    kind: series === "training" ? "step" as const : "evaluation" as const,
+    ...{ ...point, time: 0 },
+  }));
+  const [run] = (await plotRun(log)).vconcat as unknown[];
+  assert.deepEqual(colorsOf(run), { domain: ["training", "validation"], range: ["#2b6cb0", "#dd6b20"] });
+  assert.deepEqual(colorsOf(lossChart(points)), colorsOf(run));
+  assert.deepEqual(colorsOf(lossChart(points.toReversed())), colorsOf(run));
+  const other = { step: 1, loss: 2, series: "other" };
+  assert.deepEqual(colorsOf(lossChart([other, ...points])).domain, ["training", "validation", "other"]);
 });
 
 Deno.test("a long curve is drawn thin, with its centred mean, and says so", async () => {

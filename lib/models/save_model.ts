@@ -5,7 +5,7 @@ import { UserError } from "../errors.ts";
 import { removeLeftovers, writeFileAtomic, writeFolder } from "../formats/atomic.ts";
 import { checkNumbers } from "../formats/check_numbers.ts";
 import { elementBytes, elementCount } from "../formats/dtypes.ts";
-import { exists } from "../formats/exists.ts";
+import { namesIn } from "../formats/exists.ts";
 import { fileError } from "../formats/file_error.ts";
 import { type TensorData, toBfloat16, toFloat16, writeSafetensors } from "../formats/safetensors.ts";
 import { weightValues } from "../quantize/model.ts";
@@ -229,16 +229,6 @@ function indexOf(shards: Shards): Record<string, unknown> {
     },
     weight_map: Object.fromEntries(entries.map(({ name, file }) => [name, file])),
   };
-}
-
-/** What lies in a folder; undefined where there is none. */
-async function namesIn(folder: string): Promise<Set<string> | undefined> {
-  if (!await exists(folder)) return undefined;
-  try {
-    return new Set((await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name));
-  } catch (error) {
-    throw fileError(error, folder, "read");
-  }
 }
 
 /** Nothing is replaced, and no other weights are hidden by the new ones. */

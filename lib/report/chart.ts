@@ -15,10 +15,13 @@ export interface LossPoint {
 
 /** Curves of more points are drawn thin, with a moving mean over them. */
 const DENSE = 60;
+/** As plotRun has them: training is blue and validation orange, also where a loss from before the first step comes first. */
+const FIRST = ["training", "validation"];
 
 /**
  * A chart of loss against steps. Curves with more than 60 points are drawn thin, with their centred moving mean thick
  * on top (the subtitle says over how many points); curves with up to 20 points, as validation losses are, show each.
+ * "training" and "validation" come first and have {@linkcode plotRun}'s colours; other curves follow as their points do.
  *
  * @param points in any order; see {@linkcode LossPoint}
  * @throws {UserError} when there is no point, or one is not a finite number
@@ -43,7 +46,8 @@ export function lossChart(points: readonly LossPoint[], options: ChartOptions = 
       `lossChart: the ${series} point at step ${step} has the loss ${loss}; drop it or mend it.`,
     );
   }
-  const curves = [...new Set(points.map((point) => point.series))].map((series) =>
+  const names = new Set(points.map((point) => point.series));
+  const curves = [...new Set([...FIRST.filter((name) => names.has(name)), ...names])].map((series) =>
     points.filter((point) => point.series === series).sort((a, b) => a.step - b.step)
   );
   const dense = curves.filter((curve) => curve.length > DENSE);

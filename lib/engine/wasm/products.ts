@@ -21,68 +21,79 @@ import {
   type WasmFunction,
   when,
 } from "./assembler.ts";
-import { each, sumOfLanes, zero } from "./macros.ts";
+import { advance, each, sumOfLanes, zero } from "./macros.ts";
 import { type Format, formats, NF4_BYTES } from "./pack.ts";
 
 /** A block of activations: 64 bytes, their scale (f32), and -64 times their sum (i32), which undoes the weights' offset of 64. */
 export const ACTIVATION_BYTES = 80;
 const SCALE_AT = 64, SUM_AT = 68;
 
-/** Groups that are read side by side, and rows of activations: more groups keep the memory busier, more rows the arithmetic. */
-const tiles = [{ groups: 2, rows: 4 }, { groups: 4, rows: 2 }, { groups: 8, rows: 1 }];
+/**
+ * Rows of activations, and groups that are read side by side: `near` of them meet a number at once, and more keep the memory
+ * busier. All numbers of the innermost loop have to fit into 15 registers: rows * near sums, 2 * near weights and 3 more.
+ */
+const tiles = [{ rows: 4, groups: 4, near: 2 }, { rows: 2, groups: 4, near: 4 }, {
+  rows: 1,
+  groups: 8,
+  near: 4,
+}];
+/** Of the groups that are left over. */
+const single = (rows: number): Tile => ({ rows, groups: 1, near: 1 });
+type Tile = typeof tiles[number];
 
-const tileName = (format: Format, groups: number, rows: number) => `${format}_${groups}_${rows}`;
+const tileName = (format: Format, { groups, rows }: Tile) => `${format}_${groups}_${rows}`;
 
 /**
  * `tile(weight, activations, stride, out, outStride, times, blocks)`: `groups` parts of `times` groups each, one behind the
  * other. Strides are the bytes from row to row.
  */
-function tile(format: Format, groups: number, rows: number): WasmFunction {
+function tile(format: Format, size: Tile): WasmFunction {
+  const { groups, near, rows } = size, bytes = formats[format].bytes, splat = v128.load32Splat;
   return func(
-    tileName(format, groups, rows),
+    tileName(format, size),
     7,
     (local, weight, activations, stride, out, outStride, times, blocks) => {
       const locals = (count: number, type: number) => Array.from({ length: count }, () => local(type));
-      const table = local(V128), mask = local(V128), left = local(I32), step = local(I32);
+      const [table, mask, x] = locals(3, V128), [left, step] = locals(2, I32);
       const parts = locals(groups, I32), outs = locals(groups, I32), rowsAt = locals(rows, I32);
-      const first = locals(rows, V128), second = locals(rows, V128), low = local(V128), high = local(V128);
-      const sums = locals(groups * rows, V128), totals = locals(groups * rows, V128);
-      const bytes = formats[format].bytes, splat = v128.load32Splat;
-      const levels = (part: number, v: number): Code =>
+      const even = locals(near, V128), odd = locals(near, V128);
+      const sums = locals(near * rows, V128), totals = locals(groups * rows, V128);
+      const levels = (part: number, v: number, even: number, odd: number): Code =>
         format === "nf4"
           ? [
-            set(low, v128.load(get(part), 16 * v)),
-            set(high, i8x16.relaxedSwizzle(get(table), v128.and(i16x8.shrU(get(low), int(4)), get(mask)))),
-            set(low, i8x16.relaxedSwizzle(get(table), v128.and(get(low), get(mask)))),
+            set(odd, v128.load(get(part), 16 * v)),
+            set(even, i8x16.relaxedSwizzle(get(table), v128.and(i16x8.shrU(get(odd), int(4)), get(mask)))),
+            set(odd, i8x16.relaxedSwizzle(get(table), v128.and(get(odd), get(mask)))),
           ]
-          : [set(high, v128.load(get(part), 32 * v)), set(low, v128.load(get(part), 32 * v + 16))];
-      const eightWeights = (_: unknown, v: number): Code => [
-        rowsAt.map((
-          row,
-          m,
-        ) => [set(first[m], splat(get(row), 8 * v)), set(second[m], splat(get(row), 8 * v + 4))]),
-        parts.map((part, g) => [
-          levels(part, v),
-          rowsAt.map((_, m) => {
-            const sum = sums[g * rows + m];
-            return [
-              set(sum, i32x4.dot(get(first[m]), get(high), get(sum))),
-              set(sum, i32x4.dot(get(second[m]), get(low), get(sum))),
-            ];
-          }),
-        ]),
+          : [set(even, v128.load(get(part), 32 * v)), set(odd, v128.load(get(part), 32 * v + 16))];
+      const eightWeights = (parts: number[], v: number): Code => [
+        parts.map((part, g) => levels(part, v, even[g], odd[g])),
+        rowsAt.map((row, m) =>
+          [even, odd].map((weights, half) => [
+            set(x, splat(get(row), 8 * v + 4 * half)),
+            parts.map((_, g) => {
+              const sum = sums[g * rows + m];
+              return set(sum, i32x4.dot(get(x), get(weights[g]), get(sum)));
+            }),
+          ])
+        ),
       ];
-      const scaled = (part: number, g: number): Code => [
-        set(low, v128.load(get(part), bytes - 16)),
+      const scaled = (part: number, sums: number[], totals: number[]): Code => [
+        set(x, v128.load(get(part), bytes - 16)),
         rowsAt.map((row, m) => {
-          const total = totals[g * rows + m], sum = f32x4.fromI32(get(sums[g * rows + m]));
-          return set(
-            total,
-            f32x4.add(get(total), f32x4.mul(sum, f32x4.mul(get(low), splat(get(row), SCALE_AT)))),
-          );
+          const scale = f32x4.mul(get(x), splat(get(row), SCALE_AT));
+          return set(totals[m], f32x4.madd(f32x4.fromI32(get(sums[m])), scale, get(totals[m])));
         }),
-        set(part, i32.add(get(part), int(bytes))),
+        advance(part, int(bytes)),
       ];
+      const block = (first: number): Code => {
+        const side = parts.slice(first, first + near), ofGroup = (g: number) => [g * rows, (g + 1) * rows];
+        return [
+          sums.map((sum, i) => set(sum, splat(get(rowsAt[i % rows]), SUM_AT))),
+          Array.from({ length: 8 }, (_, v) => eightWeights(side, v)),
+          side.map((part, g) => scaled(part, sums.slice(...ofGroup(g)), totals.slice(...ofGroup(first + g)))),
+        ];
+      };
       return [
         set(step, i32.mul(i32.mul(get(times), get(blocks)), int(bytes))),
         format === "nf4"
@@ -95,17 +106,15 @@ function tile(format: Format, groups: number, rows: number): WasmFunction {
           rowsAt.map((row, m) => set(row, i32.add(get(activations), i32.mul(get(stride), int(m))))),
           set(left, get(blocks)),
           loop(
-            sums.map((sum, i) => set(sum, splat(get(rowsAt[i % rows]), SUM_AT))),
-            Array.from({ length: 8 }).map(eightWeights),
-            parts.map(scaled),
-            rowsAt.map((row) => set(row, i32.add(get(row), int(ACTIVATION_BYTES)))),
+            Array.from({ length: groups / near }, (_, i) => block(i * near)),
+            rowsAt.map((row) => advance(row, int(ACTIVATION_BYTES))),
             tee(left, i32.sub(get(left), int(1))),
           ),
           outs.map((at, g) => [
             totals.slice(g * rows, (g + 1) * rows).map((total, m) =>
               v128.store(i32.add(get(at), i32.mul(get(outStride), int(m))), get(total))
             ),
-            set(at, i32.add(get(at), int(16))),
+            advance(at, int(16)),
           ]),
         ]),
       ];
@@ -129,8 +138,8 @@ function product(format: Format, index: (name: string) => Code): WasmFunction {
         loop(
           set(times, i32.divU(get(groups), int(size.groups))),
           set(done, i32.mul(get(times), int(size.groups))),
-          run(tileName(format, size.groups, size.rows), int(0), get(times)),
-          run(tileName(format, 1, size.rows), get(done), i32.sub(get(groups), get(done))),
+          run(tileName(format, size), int(0), get(times)),
+          run(tileName(format, single(size.rows)), get(done), i32.sub(get(groups), get(done))),
           set(activations, i32.add(get(activations), i32.mul(get(stride), int(size.rows)))),
           set(out, i32.add(get(out), i32.mul(get(outStride), int(size.rows)))),
           set(rows, i32.sub(get(rows), int(size.rows))),
@@ -144,9 +153,9 @@ function product(format: Format, index: (name: string) => Code): WasmFunction {
 /** The products with packed weights, `nf4` and `seven`; `index` gives the call of a function that was yielded earlier. */
 export function* packedProducts(index: (name: string) => Code): Generator<WasmFunction> {
   for (const format of Object.keys(formats) as Format[]) {
-    for (const { groups, rows } of tiles) {
-      yield tile(format, groups, rows);
-      yield tile(format, 1, rows);
+    for (const size of tiles) {
+      yield tile(format, size);
+      yield tile(format, single(size.rows));
     }
     yield product(format, index);
   }
