@@ -6,7 +6,7 @@ import { openDevice } from "../lib/engine/open.ts";
 import { NF4_LEVELS } from "../lib/engine/nf4/levels.ts";
 import type { Tensor } from "../lib/engine/tensor.ts";
 import { assemble, call, func, get, i32, int, type WasmFunction } from "../lib/engine/wasm/assembler.ts";
-import { attention } from "../lib/engine/wasm/attention.ts";
+import { attention, headsSideBySide, readBeyond, scoreBytes } from "../lib/engine/wasm/attention.ts";
 import { type Format, NF4_BYTES, packedBytes, packNF4, packSeven } from "../lib/engine/wasm/pack.ts";
 import { ACTIVATION_BYTES, packedProducts, plain, quantize } from "../lib/engine/wasm/products.ts";
 import { compileWasm } from "../lib/engine/wasm/program.ts";
@@ -30,9 +30,15 @@ function numbers(seed: number, length: number): Float32Array {
   });
 }
 
-const attentionShape = { heads: 4, kvHeads: 2, size: 16, scale: 0.25 };
+const attentionShapes = [[4, 2, 16, 2], [4, 4, 8, 1], [9, 3, 64, 3], [8, 1, 256, 4], [7, 1, 20, 7], [
+  8,
+  1,
+  4,
+  8,
+]]
+  .map(([heads, kvHeads, size, side]) => ({ heads, kvHeads, size, side, scale: 0.25 }));
 const functions: WasmFunction[] = [quantize, plain, sum, silu, geluTanh, norm, rope, take];
-functions.push(attention("attention", attentionShape));
+functions.push(...attentionShapes.map((shape, i) => attention(`attention${i}`, shape)));
 for (const made of packedProducts((name) => call(functions.findIndex((other) => other.name === name)))) {
   functions.push(made);
 }
@@ -61,7 +67,7 @@ function close(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance
   }
 }
 
-for (const rows of [1, 2, 3, 8]) {
+for (const rows of [1, 2, 7, 8]) {
   for (const format of ["nf4", "seven"] as Format[]) {
     Deno.test(`products with ${format} weights, ${rows} rows: whole numbers exactly, scales to 1e-5`, () => {
       const out = 4 * 21, inner = 192, blocks = 3, stride = blocks * ACTIVATION_BYTES;
@@ -163,36 +169,58 @@ Deno.test("sums, gated activations, norms, rotations and rows to 2e-6 of their s
   close(result(), each((_, __, i) => a[index[Math.floor(i / width)] * width + i % width]), 0, "take");
 });
 
-Deno.test("attention over a cache and the token itself to 2e-6, also where a stream sees nothing else", () => {
-  const { heads, kvHeads, size, scale } = attentionShape, rows = 3, past = 9, seen = [0, 9, 4, 4, 2, 5];
-  const q = numbers(1, rows * heads * size), k = numbers(2, rows * kvHeads * size);
-  const v = numbers(3, k.length), keys = numbers(4, k.length * past), values = numbers(5, keys.length);
-  const room = new Float32Array(64), out = new Float32Array(q.length);
-  const places = put(q, k, v, keys, values, Int32Array.from(seen), room, room, out);
-  const [Q, K, V, kAt, vAt, ranges, scores, cache, to] = places;
-  new Int32Array(memory.buffer).set([kAt, vAt, past], cache / 4);
-  const [wide, narrow] = [4 * heads * size, 4 * kvHeads * size];
-  for (const begin of [0, 1]) {
-    exported.attention(Q, wide, K, narrow, V, narrow, cache, ranges, to, wide, scores, rows, begin, 2);
-  }
-  const expected = Array.from({ length: rows * heads }, (_, i) => {
-    const row = Math.floor(i / heads), group = row * kvHeads + Math.floor(i % heads / 2);
-    const vectors = (own: Float32Array, cached: Float32Array) => [
-      ...Array.from({ length: seen[2 * row + 1] - seen[2 * row] }, (_, p) => group * past + seen[2 * row] + p)
-        .map((at) => cached.subarray(at * size, (at + 1) * size)),
-      own.subarray(group * size, (group + 1) * size),
-    ];
-    const query = q.subarray(i * size, (i + 1) * size);
-    const powers = vectors(k, keys).map((key) =>
-      Math.exp(scale * key.reduce((total, value, d) => total + value * query[d], 0))
-    );
-    const all = powers.reduce((total, power) => total + power, 0), held = vectors(v, values);
-    return Array.from(
-      { length: size },
-      (_, d) => held.reduce((total, value, p) => total + powers[p] / all * value[d], 0),
-    );
-  }).flat();
-  close(floats(to, q.length), expected, 2e-6, "attention");
+for (const [index, { heads, kvHeads, size, side, scale }] of attentionShapes.entries()) {
+  Deno.test(`attention of ${heads} heads, ${kvHeads} of keys, ${size} wide, ${side} side by side, to 2e-6, also to itself alone`, () => {
+    const rows = 3, past = 13, seen = [0, 13, 4, 4, 2, 5], group = heads / kvHeads;
+    const q = numbers(1, rows * heads * size), k = numbers(2, rows * kvHeads * size);
+    const v = numbers(3, k.length), keys = numbers(4, k.length * past), values = numbers(5, keys.length);
+    const room = new Float32Array(512), out = new Float32Array(q.length);
+    // What stands behind the cache must not matter.
+    const behind = new Float32Array(readBeyond / 4).fill(NaN);
+    const places = put(q, k, v, keys, behind, values, behind, Int32Array.from(seen), room, room, out);
+    const [Q, K, V, kAt, , vAt, , ranges, scores, cache, to] = places;
+    new Int32Array(memory.buffer).set([kAt, vAt, past], cache / 4);
+    assert.ok(scoreBytes(past, side) <= room.byteLength);
+    const [wide, narrow] = [4 * heads * size, 4 * kvHeads * size];
+    for (const begin of [0, 1]) {
+      exported[`attention${index}`](
+        ...[Q, wide, K, narrow, V, narrow, cache, ranges, to, wide, scores, rows, begin, 2],
+      );
+    }
+    const expected = Array.from({ length: rows * heads }, (_, i) => {
+      const row = Math.floor(i / heads), kvHead = row * kvHeads + Math.floor(i % heads / group);
+      const vectors = (own: Float32Array, cached: Float32Array) => [
+        ...Array.from(
+          { length: seen[2 * row + 1] - seen[2 * row] },
+          (_, p) => kvHead * past + seen[2 * row] + p,
+        )
+          .map((at) => cached.subarray(at * size, (at + 1) * size)),
+        own.subarray(kvHead * size, (kvHead + 1) * size),
+      ];
+      const query = q.subarray(i * size, (i + 1) * size);
+      const powers = vectors(k, keys).map((key) =>
+        Math.exp(scale * key.reduce((total, value, d) => total + value * query[d], 0))
+      );
+      const all = powers.reduce((total, power) => total + power, 0), held = vectors(v, values);
+      return Array.from(
+        { length: size },
+        (_, d) => held.reduce((total, value, p) => total + powers[p] / all * value[d], 0),
+      );
+    }).flat();
+    close(floats(to, q.length), expected, 2e-6, "attention");
+  });
+}
+
+Deno.test("as many heads side by side as leave every thread something", () => {
+  const shapes = [[9, 3, 2], [32, 4, 2], [14, 2, 2], [8, 1, 2], [8, 1, 4], [16, 16, 2], [4, 1, 8], [
+    64,
+    1,
+    2,
+  ]];
+  assert.deepEqual(
+    shapes.map(([heads, kvHeads, threads]) => headsSideBySide(heads, kvHeads, threads)),
+    [3, 8, 7, 4, 2, 1, 1, 8],
+  );
 });
 
 const device = await openDevice({ backend: "cpu" });

@@ -55,7 +55,6 @@ export const i32 = {
   ltS: behind(0x48),
   gtS: behind(0x4a),
   select: behind(0x1b),
-  truncF32: behind([0xfc, 0]),
 };
 export const f32 = {
   load: (address: Code, offset = 0): Code => [address, 0x2a, at(offset)],
@@ -88,13 +87,13 @@ export const i32x4 = {
   extract: (value: Code, lane: number): Code => [value, simd(27), lane],
   /** acc + sums of four products of signed bytes with 7-bit ones. */
   dot: behind(simd(0x113)),
-  truncF32: behind(simd(248)),
   sub: behind(simd(177)),
+  /** Of f32 without a sign the largest too, and NaN is larger than all. */
+  maxS: behind(simd(184)),
 };
 export const f32x4 = {
   splat: behind(simd(19)),
   extract: (value: Code, lane: number): Code => [value, simd(31), lane],
-  nearest: behind(simd(106)),
   abs: behind(simd(224)),
   neg: behind(simd(225)),
   sqrt: behind(simd(227)),
@@ -102,8 +101,10 @@ export const f32x4 = {
   sub: behind(simd(229)),
   mul: behind(simd(230)),
   div: behind(simd(231)),
-  min: behind(simd(232)),
-  max: behind(simd(233)),
+  /** b where b < a, else a: one instruction, and a's NaN stays. */
+  pmin: behind(simd(234)),
+  /** b where a < b, else a. */
+  pmax: behind(simd(235)),
   madd: behind(simd(0x105)),
   fromI32: behind(simd(250)),
 };

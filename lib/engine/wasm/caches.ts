@@ -1,5 +1,6 @@
 // Keys and values for the kernels: arrays that stand in the program's memory are read where they are, others are copied.
 import type { Tensor } from "../tensor.ts";
+import { readBeyond } from "./attention.ts";
 import type { Heap } from "./heap.ts";
 
 export interface Caches {
@@ -18,13 +19,13 @@ export function openCaches(memory: WebAssembly.Memory, heap: Heap): Caches {
     const known = copies.get(name);
     if (known && known.length >= length) return known.at;
     if (known) heap.give(known.at);
-    const at = heap.take(4 * length);
+    const at = heap.take(4 * length + readBeyond);
     copies.set(name, { at, length });
     return at;
   };
   return {
     zeros(length) {
-      const at = heap.take(4 * length), array = new Float32Array(memory.buffer, at, length);
+      const at = heap.take(4 * length + readBeyond), array = new Float32Array(memory.buffer, at, length);
       own.set(array, at);
       return array.fill(0);
     },

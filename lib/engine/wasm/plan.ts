@@ -3,7 +3,7 @@ import type { Graph, Node, Value } from "../graph.ts";
 import { unnest } from "../ops/nested_absmax.ts";
 import type { Tensor } from "../tensor.ts";
 import { call, type Code, func, get, I32, i32, int, set, type WasmFunction } from "./assembler.ts";
-import { attention } from "./attention.ts";
+import { attention, headsSideBySide } from "./attention.ts";
 import { BLOCK, type Format, packedBytes, packNF4, packSeven } from "./pack.ts";
 import { ACTIVATION_BYTES, packedProducts, plain, quantize } from "./products.ts";
 import { geluTanh, norm, rope, silu, sum, take } from "./rows.ts";
@@ -50,8 +50,8 @@ export interface Plan {
   readonly feeds: Fill[];
   readonly caches: CachePlace[];
   readonly outputs: ReadonlyMap<string, Place & { width: number; rows: Symbolic }>;
-  /** Where the addresses of the threads' room for scores stand. */
-  readonly scores?: number;
+  /** Where the addresses of the threads' rooms for scores stand, and for how many heads side by side. */
+  readonly scores?: { readonly at: number; readonly side: number };
   /** Where the numbers of rows stand. */
   readonly sizes: Readonly<Record<Symbolic, number>>;
 }
@@ -282,8 +282,7 @@ export function planGraph(graph: Graph, settings: PlanSettings, valuesAt = 0): P
     caches.push({ k: first, v: second, at });
     return at;
   };
-  /** Where the addresses of the threads' rooms for scores stand. */
-  let scores: number | undefined;
+  let scores: Plan["scores"];
 
   const kernels: Record<string, (node: Node) => void> = {
     nestedAbsmax: () => {}, // read by the product's packing
@@ -365,15 +364,17 @@ export function planGraph(graph: Graph, settings: PlanSettings, valuesAt = 0): P
     cachedAttention({ inputs: [q, k, v, cacheK, cacheV, ranges, bias], outputs: [y], attributes }) {
       const { heads, kvHeads, scale } = attributes as { heads: number; kvHeads: number; scale: number };
       const size = widthOf(q) / heads, name = `attention_${heads}_${kvHeads}_${size}_${scale}`;
-      must(!bias && size % 4 === 0, "such an attention");
-      if (!functions.has(name)) define(attention(name, { heads, kvHeads, size, scale }));
+      must(!bias && size % 4 === 0 && size <= 256, "such an attention");
+      const side = headsSideBySide(heads, kvHeads, threads);
+      if (!functions.has(name)) define(attention(name, { heads, kvHeads, size, scale, side }));
       whole(q, k, v);
       const cache = cacheOf(cacheK, cacheV), seen = indices(ranges, 2), to = output(y, "shared");
-      scores ??= fresh(64);
-      const scoresAt = scores;
+      scores ??= { at: fresh(64), side };
+      must(scores.side === side, "attention of several kinds");
+      const { at } = scores;
       each((t) => [
         [from(place(q), t), from(place(k), t), from(place(v), t), int(cache), int(seen), from(to, t)],
-        [i32.load(int(scoresAt), 4 * t), get(ROWS[rowsOf(q)]), int(t), int(threads), index(name)],
+        [i32.load(int(at), 4 * t), get(ROWS[rowsOf(q)]), int(t), int(threads), index(name)],
       ]);
     },
     gatherRows({ inputs: [x, rowsIn], outputs: [y] }) {

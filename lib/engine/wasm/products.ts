@@ -21,7 +21,7 @@ import {
   type WasmFunction,
   when,
 } from "./assembler.ts";
-import { advance, each, sumOfLanes, zero } from "./macros.ts";
+import { advance, each, ROUNDER, ROUNDER_BITS, splat, sumOfLanes, zero } from "./macros.ts";
 import { type Format, formats, NF4_BYTES } from "./pack.ts";
 
 /** A block of activations: 64 bytes, their scale (f32), and -64 times their sum (i32), which undoes the weights' offset of 64. */
@@ -48,7 +48,7 @@ const tileName = (format: Format, { groups, rows }: Tile) => `${format}_${groups
  * other. Strides are the bytes from row to row.
  */
 function tile(format: Format, size: Tile): WasmFunction {
-  const { groups, near, rows } = size, bytes = formats[format].bytes, splat = v128.load32Splat;
+  const { groups, near, rows } = size, bytes = formats[format].bytes, repeated = v128.load32Splat;
   return func(
     tileName(format, size),
     7,
@@ -70,7 +70,7 @@ function tile(format: Format, size: Tile): WasmFunction {
         parts.map((part, g) => levels(part, v, even[g], odd[g])),
         rowsAt.map((row, m) =>
           [even, odd].map((weights, half) => [
-            set(x, splat(get(row), 8 * v + 4 * half)),
+            set(x, repeated(get(row), 8 * v + 4 * half)),
             parts.map((_, g) => {
               const sum = sums[g * rows + m];
               return set(sum, i32x4.dot(get(x), get(weights[g]), get(sum)));
@@ -81,7 +81,7 @@ function tile(format: Format, size: Tile): WasmFunction {
       const scaled = (part: number, sums: number[], totals: number[]): Code => [
         set(x, v128.load(get(part), bytes - 16)),
         rowsAt.map((row, m) => {
-          const scale = f32x4.mul(get(x), splat(get(row), SCALE_AT));
+          const scale = f32x4.mul(get(x), repeated(get(row), SCALE_AT));
           return set(totals[m], f32x4.madd(f32x4.fromI32(get(sums[m])), scale, get(totals[m])));
         }),
         advance(part, int(bytes)),
@@ -89,7 +89,7 @@ function tile(format: Format, size: Tile): WasmFunction {
       const block = (first: number): Code => {
         const side = parts.slice(first, first + near), ofGroup = (g: number) => [g * rows, (g + 1) * rows];
         return [
-          sums.map((sum, i) => set(sum, splat(get(rowsAt[i % rows]), SUM_AT))),
+          sums.map((sum, i) => set(sum, repeated(get(rowsAt[i % rows]), SUM_AT))),
           Array.from({ length: 8 }, (_, v) => eightWeights(side, v)),
           side.map((part, g) => scaled(part, sums.slice(...ofGroup(g)), totals.slice(...ofGroup(first + g)))),
         ];
@@ -169,7 +169,8 @@ export const quantize: WasmFunction = func(
     const from = local(I32), to = local(I32), left = local(I32), largest = local(V128), scale = local(V128);
     const ints = [local(V128), local(V128)], sum = local(V128);
     const vector = (i: number) => v128.load(get(from), 16 * i);
-    const whole = (i: number) => i32x4.truncF32(f32x4.nearest(f32x4.mul(vector(i), get(scale))));
+    const whole = (i: number) =>
+      i32x4.sub(f32x4.add(f32x4.mul(vector(i), get(scale)), splat(ROUNDER)), i32x4.splat(int(ROUNDER_BITS)));
     const lanes = [0, 1, 2, 3].map((lane) => f32x4.extract(get(largest), lane));
     // Of every eight numbers first those at even places: NF4's first weights of a byte.
     const order = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
@@ -177,11 +178,11 @@ export const quantize: WasmFunction = func(
       [set(from, get(x)), set(to, get(out)), set(left, get(blocks))],
       loop(
         set(largest, zero),
-        Array.from({ length: 16 }, (_, i) => set(largest, f32x4.max(get(largest), f32x4.abs(vector(i))))),
+        Array.from({ length: 16 }, (_, i) => set(largest, i32x4.maxS(get(largest), f32x4.abs(vector(i))))),
         set(largest, f32x4.splat(f32.max(f32.max(lanes[0], lanes[1]), f32.max(lanes[2], lanes[3])))),
         // Zeros stay zeros: no division by 0.
-        set(largest, f32x4.max(get(largest), f32x4.splat(float(1e-30)))),
-        set(scale, f32x4.div(f32x4.splat(float(127)), get(largest))),
+        set(largest, i32x4.maxS(get(largest), splat(1e-30))),
+        set(scale, f32x4.div(splat(127), get(largest))),
         set(sum, zero),
         [0, 1, 2, 3].map((part) => [
           ints.map((local, half) => {

@@ -4,6 +4,7 @@ import type { Program } from "../device.ts";
 import type { Graph } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
 import { assemble } from "./assembler.ts";
+import { scoreBytes } from "./attention.ts";
 import { type Caches, openCaches } from "./caches.ts";
 import { type Heap, openHeap } from "./heap.ts";
 import { type Plan, planGraph, type Tensors, Unsupported } from "./plan.ts";
@@ -119,10 +120,11 @@ function step(
 ): Record<string, Tensor> {
   const { plan, team } = running, ranges = inputs.ranges.storage as Int32Array;
   const seen = Math.max(0, ...ranges);
-  if (seen >= running.scores) {
+  if (plan.scores && seen >= running.scores) {
+    const { side } = plan.scores;
     running.scoreRooms.forEach((at) => heap.give(at));
     running.scores = 2 * seen + 64;
-    running.scoreRooms = Array.from({ length: threads }, () => heap.take(4 * (running.scores + 16)));
+    running.scoreRooms = Array.from({ length: threads }, () => heap.take(scoreBytes(running.scores, side)));
   }
   const places = plan.caches.map(({ k, v, at }) => ({
     at,
@@ -132,7 +134,7 @@ function step(
   const sizes = { tokens: inputs.ids.shape[0], ends: inputs.last.shape[0] };
   words[plan.sizes.tokens / 4] = sizes.tokens;
   words[plan.sizes.ends / 4] = sizes.ends;
-  if (plan.scores !== undefined) words.set(running.scoreRooms, plan.scores / 4);
+  if (plan.scores) words.set(running.scoreRooms, plan.scores.at / 4);
   for (const { at, numbers } of places) words.set(numbers, at / 4);
   for (const feed of plan.feeds) feed(memory.buffer, inputs);
   team.run();
