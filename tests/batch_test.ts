@@ -163,6 +163,14 @@ Deno.test("rows without a trained token in the window are left out, counted and 
   assert.notEqual(last[2], tiny.eosId);
 });
 
+Deno.test("batches tell whether answers alone are trained, where that was decided for them", () => {
+  const options: BatchOptions = { tokenizer: tiny, prompt: financeQA };
+  assert.equal(packBatches(QA, options).completionOnly, false);
+  assert.equal(packBatches(QA, { ...options, completionOnly: true }).shuffle(1).completionOnly, true);
+  assert.equal(padBatches(ROWS, { completionOnly: true }).completionOnly, undefined);
+  assert.equal(packBatches(QA, { ...options, decoderStartTokenId: 0 }).completionOnly, undefined);
+});
+
 Deno.test("packBatches: what is missing or wrong is said in a sentence", () => {
   const { eosId: _, ...endless } = tiny;
   const cases: [Iterable<Row>, BatchOptions, RegExp][] = [

@@ -1,6 +1,6 @@
 // QLoRA against bitsandbytes and peft: checkpoints that are quantised already, and the same made here from the full model.
 import assert from "node:assert/strict";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { batchOf } from "../lib/data/batch.ts";
 import { UserError } from "../lib/errors.ts";
 import { loadModel, type LoadModelOptions } from "../lib/models/load.ts";
@@ -145,6 +145,16 @@ async function compareCodes(model: Model, reference: Model): Promise<number> {
   }
   return compared;
 }
+
+Deno.test("a model whose rows are no whole blocks is refused with what to do instead", async () => {
+  const [device] = await devices();
+  const says = (error: unknown) =>
+    error instanceof UserError &&
+    /rows of 96 weights.*multiple of 64.*without quantize.*--full-precision/.test(error.message);
+  const folder = fromFileUrl(new URL("../examples/sql/model", import.meta.url));
+  await assert.rejects(loadModel(folder, { device, quantize: "nf4" }), says);
+  await assert.rejects(quantizeModel(await loadModel(folder, { device }), {}), says);
+});
 
 Deno.test("what is quantised already is not quantised in another way", async () => {
   const [device] = await devices();

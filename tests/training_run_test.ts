@@ -221,6 +221,30 @@ Deno.test("a run says what it goes on from, and a rate that jumps", async () => 
   });
 });
 
+Deno.test("held-out batches whose loss is of something else than what is trained are told of", async () => {
+  const warn = console.warn, said: string[] = [];
+  console.warn = (line) => said.push(line);
+  try {
+    for (
+      const [trained, scored] of [[true, true], [undefined, true], [false, undefined], [true, false], [
+        false,
+        true,
+      ]]
+    ) {
+      const { model, optimizer } = start(base);
+      await train(model, { ...batches, completionOnly: trained }, {
+        ...{ optimizer, maxSteps: 1, quiet: true },
+        heldOut: { ...heldOut, completionOnly: scored },
+      });
+    }
+  } finally {
+    console.warn = warn;
+  }
+  assert.equal(said.length, 2);
+  assert.match(said[0], /loss of whole texts, but answers alone are trained.*same completionOnly \(true\)/);
+  assert.match(said[1], /loss of answers alone, but whole texts are trained.*same completionOnly \(false\)/);
+});
+
 Deno.test("options that cannot be are refused before anything happens", async () => {
   const cases: [Partial<RunOptions>, RegExp][] = [
     [{ epochs: 0 }, /epochs is 0/],

@@ -28,7 +28,10 @@ export interface TokenOptions {
    * which knows it where the model's config.json is of an encoder-decoder.
    */
   decoderStartTokenId?: number;
-  /** Train the answer only, not the question (default false: the whole text, as the recipes do). */
+  /**
+   * Train the answer only, not the question (default false: the whole text, as the recipes do). Held-out rows need the same:
+   * the losses of answers alone and of whole texts do not compare.
+   */
   completionOnly?: boolean;
   /**
    * A folder in which tokens are kept, so that the next run with the same rows, tokenizer, prompt and options reads them;
@@ -46,6 +49,8 @@ export interface Collected {
   rows: number;
   /** Rows whose tokens came from the cache. */
   cached: number;
+  /** Whether answers alone are trained; undefined where that is the rows' own affair: token ids, and an encoder-decoder's. */
+  completionOnly?: boolean;
 }
 
 /** A block holds so many rows, or so much text if that is less: memory for what is not yet tokenized. */
@@ -79,7 +84,7 @@ function createCollector(name: string, options: TokenOptions): { add(row: Row): 
   const pairs = pairLimits({ ...options, maxLength });
   const cache = options.cache ? openTokenCache(options.cache) : undefined;
   const settings = cache && tokenizer ? cacheSettings({ ...options, maxLength, completionOnly }) : undefined;
-  const collected: Collected = { name, blocks: [], rows: 0, cached: 0 };
+  const collected: Collected = { name, blocks: [], rows: 0, cached: 0, completionOnly };
   let waiting: Rendered[] = [], characters = 0;
 
   const tokenize = (first: number): TokenBlock => {
@@ -106,6 +111,7 @@ function createCollector(name: string, options: TokenOptions): { add(row: Row): 
     add(row) {
       const rendered = atRow(name, collected.rows, () => render(row, options));
       collected.rows++;
+      if (pairs || "ids" in rendered) collected.completionOnly = undefined;
       waiting.push(rendered);
       characters += sizeOf(rendered);
       if (waiting.length === BLOCK_ROWS || characters >= BLOCK_CHARACTERS) flush();

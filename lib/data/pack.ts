@@ -49,6 +49,8 @@ export interface Batches extends Iterable<Batch> {
   readonly cached: number;
   /** For an encoder-decoder: the token that its answers begin with. */
   readonly decoderStartTokenId?: number;
+  /** Whether answers alone are trained; undefined for rows of token ids, whose labels say it, and for an encoder-decoder. */
+  readonly completionOnly?: boolean;
   /** The same rows in batches of another order, which the seed alone decides: an epoch of its own for every seed. */
   shuffle(seed: number): Batches;
   /** A line that says all this. */
@@ -150,10 +152,11 @@ interface Shared {
   dropped: number;
   cached: number;
   decoderStartTokenId?: number;
+  completionOnly?: boolean;
 }
 
 function sharedOf(
-  { name, blocks, rows, cached }: Collected,
+  { name, blocks, rows, cached, completionOnly }: Collected,
   options: Pick<Shared, "layout" | "batchSize" | "maxLength" | "decoderStartTokenId">,
 ): [TokenRows, Shared] {
   const { maxLength } = options;
@@ -171,7 +174,7 @@ function sharedOf(
       `${name}: ${dropped} of ${rows} rows left out: no trained token within maxLength ${maxLength}.`,
     );
   }
-  return [examples, { ...options, name, truncated, dropped, cached }];
+  return [examples, { ...options, name, truncated, dropped, cached, completionOnly }];
 }
 
 function batchesOf(all: TokenRows, shared: Shared, order?: Int32Array): Batches {
@@ -209,6 +212,7 @@ function batchesOf(all: TokenRows, shared: Shared, order?: Int32Array): Batches 
     dropped,
     cached,
     decoderStartTokenId,
+    completionOnly: shared.completionOnly,
     *[Symbol.iterator]() {
       for (let start = 0; start < rows; start += batchSize) {
         const group = examples.slice(start, start + batchSize);

@@ -48,7 +48,8 @@ export function quantizeWeight(
   const [out, width] = shape;
   if (width % 64 !== 0) {
     throw new UserError(
-      `${name} has rows of ${width} weights; NF4 here needs a multiple of 64 (its block size).`,
+      `${name} has rows of ${width} weights, and NF4 needs a multiple of 64 (its block size): use this model unquantised, ` +
+        'without quantize, quantizeNF4 or "loftq" (with examples/finetune.ts: --full-precision).',
     );
   }
   try {

@@ -13,7 +13,7 @@ export interface RunOptions extends Omit<TrainOptions, "skipBatches" | "maxSteps
   epochs?: number;
   /** Stop after so many steps of the whole run. */
   maxSteps?: number;
-  /** Evaluated every `evalSteps` steps and at the end. */
+  /** Evaluated every `evalSteps` steps and at the end; made with the same `completionOnly` as the batches, or a line says so. */
   heldOut?: Batches | readonly Batch[];
   /** Default: once an epoch. */
   evalSteps?: number;
@@ -85,7 +85,21 @@ export function planRun(model: Model, batches: Batches | readonly Batch[], optio
   checkWhole("saveSteps", saveSteps);
   checkWhole("saveTotalLimit", saveTotalLimit);
   checkStopping(options);
+  tellOtherLabels(batches, options);
   return { total: Math.min(maxSteps ?? Infinity, epochs * inEpoch), evalSteps, saveSteps, saveTotalLimit };
+}
+
+/** Loss on answers and on whole texts are two things; who wants both on purpose only reads a line. */
+function tellOtherLabels(batches: Batches | readonly Batch[], { heldOut }: RunOptions): void {
+  const [trained, scored] = [batches, heldOut].map((given) =>
+    given && "completionOnly" in given ? given.completionOnly : undefined
+  );
+  if (trained === undefined || scored === undefined || trained === scored) return;
+  const what = (answers: boolean) => answers ? "answers alone" : "whole texts";
+  console.warn(
+    `heldOut gives the loss of ${what(scored)}, but ${what(trained)} are trained: ` +
+      `the two losses do not compare, give both the same completionOnly (${trained}).`,
+  );
 }
 
 function checkStopping(options: RunOptions): void {
