@@ -41,6 +41,41 @@ Deno.test("a request that is nested too deeply is refused, and the next one answ
   await server.stop();
 });
 
+Deno.test("a prompt that is far too long is refused before it is tokenized; one that just fits is answered", async () => {
+  const lengths: number[] = [], given = model.tokenizer!;
+  const encode: typeof given.encode = (text, options) => {
+    lengths.push(text.length);
+    return given.encode(text, options);
+  };
+  const tokenizer = { ...given, encode, chatTemplate: "{{ messages[0].content }}" };
+  const server = await serve({ tiny: { ...model, tokenizer } }, { port: 0, quiet: true, maxLength: 128 });
+  const ask = async (prompt: unknown, path = "completions") => {
+    const asked = path === "completions" ? { prompt } : { messages: [{ role: "user", content: prompt }] };
+    const response = await post(`${server.url}/v1/${path}`, { model: "tiny", max_tokens: 1, ...asked });
+    return { status: response.status, ...await response.json() };
+  };
+  const far = "bond".repeat(225_000);
+  const answers = [await ask(far), await ask(["Who?", far.slice(4)]), await ask(far, "chat/completions")];
+  for (const { status, error } of answers) {
+    assert.deepEqual([status, error.code], [400, "context_length_exceeded"]);
+    assert.match(
+      error.message,
+      /^The prompt has at least \d{4,6} tokens; there is room for 128 with the answer/,
+    );
+  }
+  assert.deepEqual(lengths.filter((length) => length > 1000), []);
+  // Of all texts with 127 tokens, BOS among them, the longest: the same token, the longest that does so, again and again.
+  const tokens = Array.from({ length: given.vocabSize }, (_, id) => given.decode([id]))
+    .filter((text) => text !== "" && given.encode(text.repeat(126)).length === 127);
+  const longest = tokens.reduce((best, text) => text.length > best.length ? text : best);
+  assert.ok(longest.length >= 8, longest);
+  const fits = await ask(longest.repeat(126));
+  assert.deepEqual([fits.status, fits.usage?.prompt_tokens], [200, 127]);
+  const over = await ask(longest.repeat(127));
+  assert.deepEqual([over.status, over.error.code], [400, "context_length_exceeded"]);
+  await server.stop();
+});
+
 Deno.test("who leaves before the first token, streaming or not, gives the place back", async () => {
   const server = await serveTiny(model, { maxStreams: 1, maxQueue: 2, maxLength: 512 });
   const url = `${server.url}/v1/chat/completions`, leaving = new AbortController();

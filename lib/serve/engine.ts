@@ -6,6 +6,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { openChoice, type Piece } from "./choice.ts";
 import { Refusal } from "./errors.ts";
 import type { ServedModel } from "./models.ts";
+import { turnOfEventLoop } from "../train/signals.ts";
 import { type ChatAsked, type CompletionAsked, tooLong, type Turn } from "./request.ts";
 
 /** What answers requests. */
@@ -63,9 +64,13 @@ async function ask(
   { kind, asked }: EngineRequest,
   signal: AbortSignal,
 ): Promise<Begun> {
-  const served = options.served.get(asked.model)!, { tokenizer } = served;
+  const served = options.served.get(asked.model)!;
   const given = kind === "chat" ? [chatText(served, asked.messages, options)] : asked.prompts;
-  const prompts = given.map((prompt) => typeof prompt === "string" ? tokenizer.encode(prompt) : prompt);
+  const prompts: (readonly number[])[] = [];
+  for (const prompt of given) {
+    prompts.push(promptIds(served, prompt));
+    if (given.length > 1) await turnOfEventLoop(); // others' tokens, and who leaves
+  }
   const constraint = await constraintOf(options, served, asked.format);
   const choices: AsyncGenerator<Piece, void, void>[] = [];
   try {
@@ -78,9 +83,35 @@ async function ask(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     // What the streams refuse is the request's fault.
-    throw /there is room for/.test(error.message) ? tooLong(error.message) : new Refusal(400, error.message);
+    throw new Refusal(400, error.message);
   }
   return { promptTokens: prompts.reduce((sum, { length }) => sum + length, 0), pieces: merged(choices) };
+}
+
+/** A prompt's tokens; one that is certainly too long is refused before it is tokenized, which takes seconds for a megabyte. */
+function promptIds(
+  { tokenizer, model, streams }: ServedModel,
+  prompt: string | readonly number[],
+): readonly number[] {
+  const { maxLength } = streams, room = model.config.encoderDecoder ? maxLength : maxLength - 1;
+  const refused = (tokens: string) =>
+    tooLong(`The prompt has ${tokens} tokens; there is room for ${maxLength} with the answer: shorten it.`);
+  if (typeof prompt === "string" && prompt.length > room) {
+    const least = tokenizer.tokensAtLeast?.(prompt) ?? 0;
+    if (least > room) throw refused(`at least ${least}`);
+  }
+  const ids = typeof prompt === "string" ? encoded(tokenizer, prompt) : prompt;
+  if (ids.length > room) throw refused(String(ids.length));
+  return ids;
+}
+
+function encoded(tokenizer: Tokenizer, text: string): number[] {
+  try {
+    return tokenizer.encode(text);
+  } catch (error) {
+    if (error instanceof UserError) throw new Refusal(400, error.message);
+    throw error;
+  }
 }
 
 function chatText(

@@ -15,6 +15,7 @@ import {
   type MarkedChat,
   type Message,
 } from "./chat_template.ts";
+import { fewestTokens } from "./fewest_tokens.ts";
 import { isObject, type JsonObject, readOptionalBytes, readOptionalJson } from "./files.ts";
 import { readSentencePiece, type TokenizerFiles } from "./sentencepiece.ts";
 import { encodingFiles, type EncodingName, isRankFile, readRankFile } from "./tiktoken.ts";
@@ -60,6 +61,11 @@ export interface Tokenizer {
   applyChatTemplate(messages: Message[], options?: ChatOptions): string;
   /** As applyChatTemplate, with the spans between {% generation %} marks; there only where the template has such marks. */
   markAnswers?(messages: Message[], options?: ChatOptions): MarkedChat;
+  /**
+   * A number of tokens that the text does not fall below, without what is added around it: told from its characters in some
+   * milliseconds, where tokenizing a megabyte without a space takes seconds. 0 where nothing is certain.
+   */
+  tokensAtLeast?(text: string): number;
   /** The UTF-8 bytes of a token's text (special tokens too); undefined for an id without a token. */
   tokenBytes?(id: number): Uint8Array | undefined;
   /** A hash of all that decides about ids: the name under which tokens may be kept. Without it they cannot be cached. */
@@ -229,7 +235,7 @@ async function codec(
   config: JsonObject,
   path: string,
   named: NamedIds,
-): Promise<NamedIds & Pick<Tokenizer, "encode" | "decode" | "addsBos" | "addsEos">> {
+): Promise<NamedIds & Pick<Tokenizer, "encode" | "tokensAtLeast" | "decode" | "addsBos" | "addsEos">> {
   const library = await buildLibrary(json, config, path);
   const plain = library.encode("a", { add_special_tokens: false }).ids;
   const full = library.encode("a", { add_special_tokens: true }).ids;
@@ -249,10 +255,11 @@ async function codec(
     addsEos,
     encode(text, options = {}): number[] {
       const special = options.addSpecialTokens ?? true;
-      const ids = encodeWith(text, special);
+      const ids = withoutOverflow(text, () => encodeWith(text, special));
       const twice = special && addsBos && ids.length > 1 && ids[0] === named.bosId && ids[1] === named.bosId;
       return twice ? ids.slice(1) : ids;
     },
+    tokensAtLeast: fewestTokens(library, json, config),
     decode(ids, options = {}): string {
       const skip = options.skipSpecialTokens ?? true;
       const kept = Array.from(ids).filter((id) =>
@@ -261,6 +268,18 @@ async function codec(
       return kept.length === 0 ? "" : library.decode(kept, { skip_special_tokens: false });
     },
   };
+}
+
+/** The library hands a word's tokens on as a call's arguments, and of these there may be a hundred thousand. */
+function withoutOverflow<T>(text: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(
+      `A text of ${text.length} characters has a word that is too long to be tokenized: break it by spaces.`,
+    );
+  }
 }
 
 /** What the post-processor adds around any ids, seen in what it added to these; undefined where it does something else. */
@@ -281,6 +300,7 @@ async function buildLibrary(
     try {
       return run(...given);
     } catch (error) {
+      if (error instanceof RangeError) throw error;
       throw new UserError(`${path} cannot be used: ${(error as Error).message}.`);
     }
   };

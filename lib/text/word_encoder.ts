@@ -59,7 +59,7 @@ export function wordEncoder(
 }
 
 /** The tokens that are cut out of a text first: the longest where several begin at the same place. */
-function addedTokens(library: Library, json: TokenizerJson): {
+export function addedTokens(library: Library, json: TokenizerJson): {
   ids: Map<string, { id: number; alone: boolean }>;
   pattern?: RegExp;
   late?: RegExp;
