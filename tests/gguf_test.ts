@@ -136,6 +136,42 @@ for (const [name, { metadata, tensors }] of Object.entries(adapters)) {
   });
 }
 
+Deno.test("ends of an answer beyond the third are named first where llama.cpp does not know them, and told of", async () => {
+  const model = await loaded("examples/finsight/model"), path = join(temporary, "ends.gguf");
+  const warn = console.warn;
+  const saved = async (eosTokenIds: number[]) => {
+    const said: string[] = [];
+    console.warn = (line) => said.push(line);
+    try {
+      await exportGGUF({ ...model, generation: { ...model.generation, eosTokenIds } }, path, {
+        overwrite: true,
+      });
+    } finally {
+      console.warn = warn;
+    }
+    const named = await withFile(path, (file) => {
+      const { metadata } = file;
+      return Promise.resolve(
+        ["eos", "eot", "eom"].map((name) => metadata.get(`tokenizer.ggml.${name}_token_id`)?.value),
+      );
+    });
+    const read = await loadModel(path);
+    assert.deepEqual([read.generation.eosTokenIds, read.tokenizer!.eosIds], [eosTokenIds, eosTokenIds]);
+    return { named, said };
+  };
+  assert.deepEqual(await saved([2]), { named: [2, undefined, undefined], said: [] });
+  assert.deepEqual(await saved([2, 0, 1]), { named: [2, 0, 1], said: [] });
+  // 0 is <|endoftext|>, which llama.cpp knows.
+  assert.deepEqual(await saved([2, 0, 1, 300]), { named: [2, 1, 300], said: [] });
+  const { named, said } = await saved([2, 0, 1, 300, 301]);
+  assert.deepEqual(named, [2, 1, 300]);
+  assert.equal(said.length, 1);
+  assert.match(
+    said[0],
+    /will not stop at ".+" \(301\), as a GGUF file names it three ends only \(here 2, 1, 300\)/,
+  );
+});
+
 const roundTrips = [
   "llama_tied",
   "llama_rope3",
@@ -169,7 +205,7 @@ for (const name of roundTrips) {
       { ...found, eosTokenIds: [] },
       { ...shown, eosTokenIds: [], rmsNormEps: f(config.rmsNormEps), ropeTheta: f(config.ropeTheta) },
     );
-    assert.deepEqual(read.generation.eosTokenIds, model.generation.eosTokenIds.slice(0, 3));
+    assert.deepEqual(read.generation.eosTokenIds, model.generation.eosTokenIds);
     if (!model.tokenizer) return;
     for (const text of texts) {
       const ids = model.tokenizer.encode(text);

@@ -2,7 +2,8 @@
 import { UserError } from "../errors.ts";
 import { inverseFrequencies, type ModelConfig, parseConfig, type RopeScaling } from "../models/config.ts";
 import { dequantizeGgml } from "./dequantize.ts";
-import { endIds, type MetadataReader, metadataReader } from "./metadata_reader.ts";
+import { endIds } from "./ends.ts";
+import { type MetadataReader, metadataReader } from "./metadata_reader.ts";
 import type { GgufFile } from "./read.ts";
 
 /**

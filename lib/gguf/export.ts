@@ -27,7 +27,8 @@ export interface ExportGGUFOptions {
  * as the numbers that they stand for.
  *
  * Where llama.cpp differs from the model: it knows no sliding window for Mistral (the file's context is the window, up to
- * which both agree), and does not scale the head of T5 v1.0 (greedy answers are the same, drawn ones sharper).
+ * which both agree), does not scale the head of T5 v1.0 (greedy answers are the same, drawn ones sharper), and stops at three
+ * tokens besides those that it knows by their text: further ones are told of in a line.
  *
  * @param path where the file goes, by custom "<name>-<type>.gguf"
  * @throws UserError when an adapter is in use (merge it first, or write it alone with exportLoraGGUF), for what llama.cpp cannot

@@ -34,9 +34,3 @@ export function metadataReader(metadata: Metadata, path: string): MetadataReader
     },
   };
 }
-
-/** All that end a text. */
-export function endIds(read: MetadataReader): number[] {
-  const ids = ["eos", "eot", "eom"].map((name) => read.number(`tokenizer.ggml.${name}_token_id`));
-  return [...new Set(ids.filter((id) => id !== undefined))];
-}

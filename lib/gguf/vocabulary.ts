@@ -10,6 +10,7 @@ import {
   tokenIds,
   type TokenizerJson,
 } from "../text/tokenizer_json.ts";
+import { endTokens } from "./ends.ts";
 import { endings } from "./metadata.ts";
 import { preTokenizerName } from "./pre_tokenizers.ts";
 import { tokenTypes } from "./token_types.ts";
@@ -18,7 +19,7 @@ import { array, bool, type Metadata, string, u32 } from "./values.ts";
 /** The tokenizer's part of the metadata; a model without a tokenizer gets one that llama.cpp calls "none". */
 export function tokenizerMetadata(model: Model): Metadata {
   const { tokenizer, config } = model;
-  if (!tokenizer) return new Map([["tokenizer.ggml.model", string("none")], ...specialTokens(model)]);
+  if (!tokenizer) return new Map([["tokenizer.ggml.model", string("none")], ...specialTokens(model, [])]);
   const files = tokenizer.files?.();
   if (!files) {
     throw new UserError(
@@ -26,9 +27,10 @@ export function tokenizerMetadata(model: Model): Metadata {
     );
   }
   const json = prepareTokenizerJson(files.json, {}, model.name);
+  const words = vocabulary(files.json, json, tokenizer, config.vocabSize, model.name);
   const entries: Metadata = new Map([
-    ...vocabulary(files.json, json, tokenizer, config.vocabSize, model.name),
-    ...specialTokens(model),
+    ...words,
+    ...specialTokens(model, words.get("tokenizer.ggml.tokens")!.value as string[]),
     ...endings(tokenizer.addsBos, tokenizer.addsEos),
   ]);
   if (tokenizer.chatTemplate) entries.set("tokenizer.chat_template", string(tokenizer.chatTemplate));
@@ -166,20 +168,16 @@ function unknownToken({ model }: TokenizerJson): unknown {
 const isControl = ({ special, content }: AddedToken): boolean =>
   special === true || /^(<pad>|<mask>|<2mass>|\[@BOS@\]|<\|.*\|>|<｜.*｜>|<unused.*>)$/s.test(content);
 
-/** llama.cpp keeps one end of a text, one of a turn and one of a message, and stops at each: the list's first three. */
-function specialTokens({ config, generation, tokenizer }: Model): Metadata {
-  const ends = [...new Set([tokenizer?.eosId, ...tokenizer?.eosIds ?? [], ...generation.eosTokenIds])];
-  const [eos, eot, eom] = ends.filter((id) => id !== undefined);
+function specialTokens(model: Model, tokens: readonly string[]): Metadata {
+  const { config, tokenizer } = model;
   const named = {
     bos: tokenizer?.bosId ?? config.bosTokenId,
-    eos,
-    eot,
-    eom,
     unknown: tokenizer?.unkId,
     padding: tokenizer?.padId ?? config.padTokenId,
   };
-  return new Map(
-    Object.entries(named).filter(([, id]) => id !== undefined && id < config.vocabSize)
-      .map(([name, id]) => [`tokenizer.ggml.${name}_token_id`, u32(id!)]),
-  );
+  return new Map([
+    ...Object.entries(named).filter(([, id]) => id !== undefined && id < config.vocabSize)
+      .map(([name, id]) => [`tokenizer.ggml.${name}_token_id`, u32(id!)] as const),
+    ...endTokens(model, tokens),
+  ]);
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { fromFileUrl, join } from "@std/path";
 import { generalText } from "../../lib/evaluate/general_text.ts";
 import { generate } from "../../lib/generate/generate.ts";
+import { KNOWN_ENDS } from "../../lib/gguf/ends.ts";
 import { exportGGUF } from "../../lib/gguf/export.ts";
 import { exportLoraGGUF } from "../../lib/gguf/lora.ts";
 import { loadModel } from "../../lib/models/load.ts";
@@ -160,6 +161,40 @@ for (const [name, questions] of Object.entries(talks)) {
     for (const llama of Object.values(open)) llama.close();
   });
 }
+
+test("llama.cpp stops at all ends but those that exportGGUF tells of, and at the texts that it is taken to know", async () => {
+  const model = await loadModel(example("finsight/model")), tokenizer = model.tokenizer!;
+  const files = tokenizer.files!(), path = join(temporary, "ends.gguf"), warn = console.warn;
+  const first = 800, added = files.json.added_tokens as { content: string }[];
+  // <|end|> and </s> are no ends beside some of the others.
+  const late = ["<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<|tool_response>"];
+  const early = [...KNOWN_ENDS].filter((text) => !late.includes(text));
+  for (const texts of [early, late]) {
+    const fresh = texts.filter((text) => !added.some(({ content }) => content === text));
+    const more = fresh.map((content, i) => ({ id: first + i, content, special: true }));
+    const json = { ...files.json, added_tokens: [...added, ...more] };
+    const ends = [2, 0, ...more.map(({ id }) => id), 1, 300, 301], said: string[] = [];
+    console.warn = (line) => said.push(line);
+    try {
+      await exportGGUF(
+        {
+          ...model,
+          tokenizer: { ...tokenizer, files: () => ({ ...files, json }) },
+          generation: { ...model.generation, eosTokenIds: ends },
+        },
+        path,
+        { overwrite: true },
+      );
+    } finally {
+      console.warn = warn;
+    }
+    const llama = openLlamaCpp(path);
+    assert.deepEqual(ends.filter((id) => !llama.isEnd(id)), [301]);
+    assert.equal(llama.isEnd(302), false);
+    llama.close();
+    assert.match(said.join(), /will not stop at "[^"]+" \(301\), as/);
+  }
+});
 
 test("llama-quantize's own file is read, and its bytes are those that exportGGUF writes", async () => {
   const model = await loadModel(example("tiny/model"));
