@@ -6,7 +6,7 @@ import { choiceConstraint, jsonSchemaConstraint, regexConstraint } from "../lib/
 import { UserError } from "../lib/errors.ts";
 import type { ConstraintSource } from "../lib/generate/constraint.ts";
 import { drawFrom } from "../examples/tiny/random.ts";
-import { randomAnswer, toyTokenizer } from "./grammar_toy.ts";
+import { isWhole, randomAnswer, toyTokenizer } from "./grammar_toy.ts";
 
 const toy = toyTokenizer();
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -40,7 +40,50 @@ const SCHEMAS: [name: string, schema: unknown, says?: RegExp][] = [
     nested(40, true, (inner) => ({ allOf: [inner, inner] })),
     /more than 500000 parts/,
   ],
-  ["30 references, each two", chain((inner) => ({ allOf: [inner, inner] })), /multiply to more/],
+  ["30 references, each two", chain((inner) => ({ allOf: [inner, inner] })), /^an answer: "/],
+  [
+    "a listed value, and 30 references, each two",
+    {
+      enum: [{ a: "aa" }, { a: "aaa" }],
+      $defs: chain((inner) => ({ allOf: [inner, inner] })).$defs,
+      properties: { a: { $ref: "#/$defs/d29" } },
+    },
+    /^an answer: \{/,
+  ],
+  [
+    "one $id twice",
+    { type: "object", properties: { a: { $id: "x" }, b: { $id: "x" } } },
+    /^The schema's "\$id" at #\/properties\/a is not supported/,
+  ],
+  [
+    "one $id twice, and a reference",
+    { $id: "http://a.example", $defs: { b: { $id: "http://a.example", const: 1 } }, $ref: "#/$defs/b" },
+    /^The schema's "\$id" at #\/\$defs\/b is not supported/,
+  ],
+  [
+    "addresses that are none, where nobody looks",
+    { $id: "http://[", const: 1, $defs: { a: { $id: "//" }, b: { $id: "//", $ref: "//" } } },
+    /^an answer: \s*1$/,
+  ],
+  [
+    "a pattern that would try forever",
+    { enum: [`${"a".repeat(60)}!`, "aaa"], pattern: "^(a+)+$" },
+    /^an answer: "(a|\\u0061){3}"$/,
+  ],
+  [
+    "the same inside a value",
+    {
+      enum: [{ x: `${"a".repeat(60)}!` }, { x: 1 }],
+      properties: { x: { pattern: "^(a+)+$" } },
+    },
+    /^an answer: \{[^!]*1\s*\}$/,
+  ],
+  ["a listed value and a pattern that is none", { const: "a", pattern: "[" }, /pattern at #\/pattern cannot/],
+  [
+    "a value that is asked about itself",
+    { enum: [{ a: 1 }], properties: { a: { allOf: [{ $ref: "#/properties/a" }] } } },
+    /refers to itself without end/,
+  ],
   [
     "30 references, each one of two",
     chain((inner) => ({ minLength: 1, anyOf: [inner, inner] })),
@@ -78,6 +121,11 @@ const SCHEMAS: [name: string, schema: unknown, says?: RegExp][] = [
     /No value/,
   ],
   ["the largest bounds", { type: "number", minimum: -Number.MAX_VALUE, maximum: Number.MAX_VALUE }],
+  ["integers above the largest", { type: "integer", minimum: 1e308 }, /No value fulfils the schema/],
+  ["integers with nothing above them", { type: "integer", minimum: 3, maximum: 1.7e308 }],
+  ["numbers above the smallest", { type: "number", minimum: 5e-324, maximum: 1e-7 }],
+  ["numbers under the smallest", { type: "number", minimum: -1e-7, exclusiveMaximum: -5e-324 }],
+  ["numbers around 0", { type: "number", minimum: -5e-324, maximum: 5e-324 }],
   ["a reference in a circle", {
     $defs: { a: { anyOf: [{ $ref: "#/$defs/b" }] }, b: { anyOf: [{ $ref: "#/$defs/a" }] } },
     $ref: "#/$defs/a",
@@ -139,6 +187,65 @@ Deno.test("hostile schemas", async () => {
     await held(name, () => jsonSchemaConstraint(toy, given), says, (text) => {
       return new Validator(structuredClone(given) as Schema, "2020-12").validate(JSON.parse(text)).valid;
     });
+  }
+});
+
+Deno.test("listed values are those that the validator takes", async () => {
+  const values = [
+    null,
+    true,
+    0,
+    -1,
+    1,
+    2.5,
+    0.3,
+    1e21,
+    "",
+    "a",
+    "ab",
+    "2026-01-31",
+    "2026-02-31",
+    "日本",
+    "🙂🙂",
+    [],
+    [1],
+  ]
+    .concat([["a", 1], [[]], {}, { a: 1 }, { a: "ab" }, { a: 1, b: null }, { b: { a: 3 } }] as never[]);
+  const rests: Record<string, unknown>[] = [
+    { type: ["string", "integer"], minLength: 1 },
+    { minLength: 2, maxLength: 2 },
+    { minimum: 0, exclusiveMaximum: 2.5 },
+    { multipleOf: 0.1, maximum: 1e6 },
+    { multipleOf: 2.5, type: ["number", "string"] },
+    { pattern: "^a", type: "string" },
+    { format: "date" },
+    { format: "unheard-of", maxLength: 3 },
+    { minItems: 1, items: { type: "integer" } },
+    { prefixItems: [{ type: "string" }], items: { const: 1 }, maxItems: 2 },
+    { items: [{ type: "string" }], additionalItems: false },
+    { required: ["a"], properties: { a: { type: "integer" } } },
+    { properties: { a: { pattern: "b$" } }, additionalProperties: { type: "null" } },
+    { minProperties: 1, maxProperties: 1, additionalProperties: false, properties: { a: {} } },
+    { anyOf: [{ type: "null" }, { type: "string", maxLength: 1 }] },
+    { allOf: [{ minLength: 1 }, { maxLength: 1 }], required: ["a"] },
+    {
+      $ref: "#/$defs/tree",
+      $defs: { tree: { properties: { b: { $ref: "#/$defs/tree" }, a: { maximum: 2 } } } },
+    },
+    { oneOf: [{ type: "string", pattern: "a" }, { type: "integer" }] },
+  ];
+  for (const rest of rests) {
+    const schema = JSON.parse(JSON.stringify({ ...rest, enum: values })), says = JSON.stringify(rest);
+    const source = await jsonSchemaConstraint(toy, schema), validator = new Validator(schema, "2020-12");
+    const old = Array.isArray(rest.items) ? new Validator(schema, "7") : validator;
+    for (const value of values) {
+      const text = JSON.stringify(value);
+      assert.equal(
+        isWhole(source.start(), text, toy.eosId!),
+        old.validate(value).valid,
+        `${text} under ${says}`,
+      );
+    }
   }
 });
 

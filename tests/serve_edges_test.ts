@@ -41,6 +41,31 @@ Deno.test("a request that is nested too deeply is refused, and the next one answ
   await server.stop();
 });
 
+Deno.test("a schema that cannot be is the request's fault, never the server's", async () => {
+  const server = await serveTiny(model), url = `${server.url}/v1/chat/completions`;
+  const schemas: [schema: object, says: RegExp][] = [
+    [
+      { type: "object", properties: { a: { $id: "x" }, b: { $id: "x" } } },
+      /"\$id" at #\/properties\/a is not/,
+    ],
+    [{ $ref: "//" }, /"\$ref" at # is "\/\/"/],
+    [{ anyOf: [{ $ref: "#" }] }, /No value fulfils/],
+    [{ type: "fish" }, /type "fish" at # is none/],
+    [{ enum: "a" }, /"enum" at # must be a list/],
+    [{ const: "a", pattern: "[" }, /pattern at #\/pattern cannot be used/],
+    [{ type: "array", minItems: 1e308 }, /"minItems" at # must be a whole number|is above 10000/],
+    [{ type: "integer", minimum: 1e308 }, /No value fulfils/],
+    [{ type: "string", maxLength: "9" }, /"maxLength" at # must be a whole number/],
+  ];
+  for (const [schema, says] of schemas) {
+    const response_format = { type: "json_schema", json_schema: { name: "odd", schema } };
+    const response = await post(url, { ...body, response_format }), { error } = await response.json();
+    assert.deepEqual([response.status, error?.param], [400, "response_format"], JSON.stringify(schema));
+    assert.match(error.message, says);
+  }
+  await server.stop();
+});
+
 Deno.test("a prompt that is far too long is refused before it is tokenized; one that just fits is answered", async () => {
   const lengths: number[] = [], given = model.tokenizer!;
   const encode: typeof given.encode = (text, options) => {

@@ -1,6 +1,5 @@
 // What a model may write, made certain: JSON of a schema, texts of a pattern, or one of some choices.
 
-import type { Schema } from "@cfworker/json-schema";
 import { UserError } from "../errors.ts";
 import type { ConstraintSource } from "../generate/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -12,7 +11,6 @@ import { createFrames, type Frames } from "./frames.ts";
 import { createMachine } from "./machine.ts";
 import { patternTerm } from "./pattern.ts";
 import { schemaNode } from "./schema.ts";
-import { pointed } from "./schema_plain.ts";
 import { checkSize } from "./schema_size.ts";
 import { createTerms, type Term, type Terms } from "./terms.ts";
 import { type Vocabulary, vocabularyOf } from "./vocabulary.ts";
@@ -65,41 +63,44 @@ export interface JSONConstraintOptions {
  * assert.ok(["High", "Low"].includes(risk) && Number.isInteger(score) && score >= 0 && score <= 10);
  * ```
  */
-export async function jsonSchemaConstraint(
+export function jsonSchemaConstraint(
   tokenizer: Tokenizer,
   schema: Record<string, unknown> | boolean,
   options: JSONConstraintOptions = {},
 ): Promise<ConstraintSource> {
-  const { whitespace = 32, prefix } = options;
-  if (!(Number.isSafeInteger(whitespace) && whitespace >= 0)) {
-    throw new UserError(`whitespace is ${whitespace}; it must be a whole number of at least 0.`);
-  }
-  checkSize(schema);
-  const given = structuredClone(schema), fitting = await fittingOf(given);
-  return sourceOf("jsonSchemaConstraint", tokenizer, (vocabulary) => {
-    const { alphabet } = vocabulary;
-    const plain = automaton(alphabet), strings = automaton(canEscape(alphabet) ? ANY : alphabet);
-    const frames = createFrames({ plain: plain.characters, string: strings.characters }, whitespace);
-    let shapes = 0;
-    const node = schemaNode(given, {
-      plain,
-      strings,
-      fitting,
-      ending(kind, state) {
-        const text = (kind === "plain" ? plain : strings).characters.shortest(state);
-        return kind === "plain" ? text : JSON.stringify(text).slice(1);
-      },
-      needs(characters) {
-        const missing = [...characters].find((one) => intersect(charsOf(one), alphabet).length === 0);
-        if (missing === undefined) return;
-        throw new UserError(
-          `jsonSchemaConstraint: the tokenizer has no token for ${missing}, which JSON needs here.`,
-        );
-      },
-      nextId: () => shapes++,
+  return Promise.resolve().then(() => {
+    const { whitespace = 32, prefix } = options;
+    if (!(Number.isSafeInteger(whitespace) && whitespace >= 0)) {
+      throw new UserError(`whitespace is ${whitespace}; it must be a whole number of at least 0.`);
+    }
+    checkSize(schema);
+    const given = structuredClone(schema);
+    return sourceOf("jsonSchemaConstraint", tokenizer, (vocabulary) => {
+      const { alphabet } = vocabulary;
+      const plain = automaton(alphabet), strings = automaton(canEscape(alphabet) ? ANY : alphabet);
+      const frames = createFrames({ plain: plain.characters, string: strings.characters }, whitespace);
+      let shapes = 0;
+      const node = schemaNode(given, {
+        plain,
+        strings,
+        ending(kind, state) {
+          const text = (kind === "plain" ? plain : strings).characters.shortest(state);
+          return kind === "plain" ? text : JSON.stringify(text).slice(1);
+        },
+        needs(characters) {
+          const missing = [...characters].find((one) => intersect(charsOf(one), alphabet).length === 0);
+          if (missing === undefined) return;
+          throw new UserError(
+            `jsonSchemaConstraint: the tokenizer has no token for ${missing}, which JSON needs here.`,
+          );
+        },
+        nextId: () => shapes++,
+      });
+      const before = prefix === undefined
+        ? []
+        : [patternFrame("jsonSchemaConstraint", prefix, plain, frames)];
+      return { frames, first: [frames.value(node), ...before], automata: [plain, strings] };
     });
-    const before = prefix === undefined ? [] : [patternFrame("jsonSchemaConstraint", prefix, plain, frames)];
-    return { frames, first: [frames.value(node), ...before], automata: [plain, strings] };
   });
 }
 
@@ -246,18 +247,4 @@ function automaton(alphabet: CharSet): Automaton {
 function canEscape(alphabet: CharSet): boolean {
   const needed = charsOf("\\u0123456789abcdef");
   return intersect(needed, alphabet).join() === needed.join();
-}
-
-/** Whether values that enum and const list fulfil the rest of the schema as well: asked of the validator. */
-async function fittingOf(schema: Record<string, unknown> | boolean): Promise<
-  (places: readonly string[]) => (value: unknown) => boolean
-> {
-  if (typeof schema === "boolean") return () => () => true;
-  const { dereference, validate } = await import("@cfworker/json-schema");
-  const root = structuredClone(schema) as Schema, lookup = dereference(root);
-  return (places) => (value) =>
-    places.every((place) => {
-      if (!place.startsWith("#")) return true; // a constant's own parts
-      return validate(value, pointed(root, place) as Schema, "2020-12", lookup).valid;
-    });
 }

@@ -35,9 +35,18 @@ export function numberTerm(terms: Terms, integer: boolean, bounds: Bounds, decim
   const low = lowest(bounds), high = highest(bounds);
   const exponents = integer || decimals < 25 ? terms.none : pattern(exponentForms(low, high));
   if (!low && !high) return terms.or(shape, exponents);
-  const above = low ? pattern(atLeast(low)) : terms.all, below = high ? pattern(atMost(high)) : terms.all;
-  return terms.or(terms.and(shape, above, below), exponents);
+  const rightOf = (bound: Bound | undefined, side: 1 | -1): Term => {
+    if (!bound) return terms.all;
+    const value = bound.value * side;
+    if (Math.abs(value) >= BEYOND) return value > 0 ? terms.none : terms.all;
+    const near = value !== 0 && Math.abs(value) < FINEST ? { value: 0, strict: value > 0 } : bound;
+    return pattern(side > 0 ? atLeast(near) : atMost(near));
+  };
+  return terms.or(terms.and(shape, rightOf(low, 1), rightOf(high, -1)), exponents);
 }
+
+/** Numbers written with at most 21 digits are under this, and with 25 behind the point 0 or not under that. */
+const BEYOND = 1e21, FINEST = 1e-25;
 
 /** A bound, and whether the number itself is outside. */
 interface Bound {

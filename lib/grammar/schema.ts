@@ -4,9 +4,11 @@
 import { UserError } from "../errors.ts";
 import { isObject } from "../text/files.ts";
 import { apart, both } from "./schema_join.ts";
-import { type Located, type Plain, plainOf, pointed, saysOwn } from "./schema_plain.ts";
+import { fulfils } from "./schema_fits.ts";
+import { members, referred } from "./schema_places.ts";
+import { type Located, type Plain, plainOf, saysOwn } from "./schema_plain.ts";
 import { type Node, settle } from "./shapes.ts";
-import { type Builder, shapesOf } from "./schema_shapes.ts";
+import { type Builder, matching, shapesOf } from "./schema_shapes.ts";
 
 /** Joining alternatives multiplies them; and as long as they read alike, objects are followed side by side. */
 const MOST_ALTERNATIVES = 256, MOST_NODES = 20_000, DEEPEST_REFERENCES = 100;
@@ -16,13 +18,11 @@ interface Root {
   readonly schema: unknown;
   /** Each place's ways: asked again by everyone who refers to it, they would multiply. */
   readonly ways: Map<string, Plain[]>;
-  /** How many schemas the validator looks at for each place, which remembers nothing. */
-  readonly sizes: Map<string, number>;
 }
 
 /** The node of a schema, ready for the machine. */
 export function schemaNode(schema: unknown, builder: Omit<Builder, "node" | "fits">): Node {
-  const root: Root = { schema, ways: new Map(), sizes: new Map() };
+  const root: Root = { schema, ways: new Map() };
   const nodes = new Map<string, Node>(), waiting: { node: Node; list: readonly Located[] }[] = [];
   const nodeOf = (given: readonly Located[]): Node => {
     const list = [...new Map(given.map((one) => [one.place, one])).values()];
@@ -38,13 +38,14 @@ export function schemaNode(schema: unknown, builder: Omit<Builder, "node" | "fit
     }
     return node;
   };
+  const fitting = { root: schema, matches: matching(builder.strings) };
   const start = nodeOf([{ schema, place: "#" }]);
   for (const { node, list } of waiting) { // a list goes on to what is pushed
     const parts = list.length === 1 ? alternativesAlone(root, list[0]) : undefined;
     if (parts) node.parts = parts.map((part) => nodeOf([part]));
     else {
       const whole = list.length === 0 ? [plainOf({ schema: true, place: "anything" })] : joined(root, list);
-      const fits = builder.fitting(list.map(({ place }) => place));
+      const fits = (value: unknown) => list.every((one) => fulfils(value, one, fitting));
       node.shapes = whole.flatMap((plain) => shapesOf(plain, { ...builder, node: nodeOf, fits }));
     }
   }
@@ -72,7 +73,7 @@ function alternativesAlone(root: Root, located: Located): Located[] | undefined 
   const names = ["$ref", "allOf", "anyOf", "oneOf"].filter((name) => name in schema);
   if (names.length !== 1) return undefined;
   plainOf(located); // refuses what is not supported
-  if (names[0] === "$ref") return [referred(root, schema.$ref, place)];
+  if (names[0] === "$ref") return [referred(root.schema, schema.$ref, place)];
   const list = members(schema, names[0], place);
   if (names[0] === "oneOf") checkApart(root, list, place);
   return names[0] === "allOf" && list.length > 1 ? undefined : list;
@@ -108,13 +109,8 @@ function findWays(root: Root, located: Located, depth: number): Plain[] {
   if (!isObject(schema)) return [own];
   if (depth > DEEPEST_REFERENCES) throw new UserError(`The schema at ${place} refers to itself without end.`);
   const ways: Plain[][] = [[own]];
-  let size = 1;
-  const inside = (one: Located): Plain[] => {
-    const found = waysOf(root, one, depth + 1);
-    size += root.sizes.get(one.place) ?? 1;
-    return found;
-  };
-  if ("$ref" in schema) ways.push(inside(referred(root, schema.$ref, place)));
+  const inside = (one: Located): Plain[] => waysOf(root, one, depth + 1);
+  if ("$ref" in schema) ways.push(inside(referred(root.schema, schema.$ref, place)));
   for (const one of members(schema, "allOf", place)) ways.push(inside(one));
   for (const name of ["anyOf", "oneOf"]) {
     if (!(name in schema)) continue;
@@ -122,21 +118,7 @@ function findWays(root: Root, located: Located, depth: number): Plain[] {
     if (name === "oneOf") checkApart(root, list, place);
     ways.push(list.flatMap(inside));
   }
-  root.sizes.set(place, size);
-  if (size > MOST_NODES) {
-    throw new UserError(
-      `The schemas that ${place} refers to multiply to more than ${MOST_NODES}: make it simpler.`,
-    );
-  }
   return ways.reduce(product);
-}
-
-function members(schema: Record<string, unknown>, name: string, place: string): Located[] {
-  const list = schema[name] ?? [];
-  if (!Array.isArray(list) || name in schema && list.length === 0) {
-    throw new UserError(`The schema's "${name}" at ${place} must be a list of schemas.`);
-  }
-  return list.map((inner, i) => ({ schema: inner, place: `${place}/${name}/${i}` }));
 }
 
 /** oneOf is anyOf where at most one can be fulfilled; that is asked of the schemas, as no mask could count. */
@@ -151,28 +133,4 @@ function checkApart(root: Root, list: readonly Located[], place: string): void {
       );
     })
   );
-}
-
-/** What a $ref names inside the schema. */
-function referred(root: Root, ref: unknown, place: string): Located {
-  if (typeof ref !== "string" || !/^#(?:$|\/)/.test(ref)) {
-    throw new UserError(
-      `The schema's "$ref" at ${place} is ${
-        JSON.stringify(ref)
-      }: only places inside the schema ("#/$defs/name") are followed.`,
-    );
-  }
-  const pointer = pointerOf(ref), schema = pointer === undefined ? undefined : pointed(root.schema, pointer);
-  if (schema === undefined) {
-    throw new UserError(`The schema's "$ref" at ${place} names ${ref}, which is not there.`);
-  }
-  return { schema, place: pointer! };
-}
-
-function pointerOf(ref: string): string | undefined {
-  try {
-    return decodeURIComponent(ref);
-  } catch {
-    return undefined;
-  }
 }

@@ -211,7 +211,8 @@ function elementsOf(schema: JsonObject, place: string): Pick<Plain, "first" | "i
 const omitted = (schema: JsonObject, keyword: string) =>
   Object.fromEntries(Object.entries(schema).filter(([name]) => name !== keyword));
 
-const escaped = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
+/** A name as a part of a place. */
+export const escaped = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
 
 /** What stands at a place of the schema; undefined where there is nothing. */
 export function pointed(root: unknown, place: string): unknown {

@@ -23,10 +23,9 @@ export interface Builder {
   needs(characters: string): void;
   /** A number that no other shape has. */
   nextId(): number;
-  /** Whether a value fulfils all schemas at these places. */
-  fitting(places: readonly string[]): (value: unknown) => boolean;
   /** The node of values that fulfil all of these schemas. */
   node(schemas: readonly Located[]): Node;
+  /** Whether a listed value fulfils the rest of what is said. */
   fits(value: unknown): boolean;
 }
 
@@ -47,7 +46,7 @@ export function shapesOf(plain: Plain, builder: Builder): Shape[] {
   ];
 }
 
-/** Each value is asked of the validator, which looks through the list each time, only where more is said than types. */
+/** Each value is held against the schemas, which looks through the list each time, only where more is said than types. */
 function fittingValues(plain: Plain, values: readonly unknown[], { fits }: Builder): readonly unknown[] {
   if (onlyLists(plain)) return values.filter((value) => plain.types.includes(typeOf(value)));
   if (values.length <= MOST_ASKED) return values.filter(fits);
@@ -89,6 +88,18 @@ function stringTerm({ patterns, formats, lows, highs }: Plain, terms: Terms): Te
       );
     }),
   );
+}
+
+/** Whether a text is as patterns and formats say; other formats than ours are notes on values that are listed. */
+export function matching(
+  { terms, characters }: Builder["strings"],
+): (text: string, plain: Plain) => boolean {
+  return (text, { patterns, formats, ...plain }) => {
+    const known = formats.filter(({ format }) => Object.hasOwn(FORMATS, format));
+    if (patterns.length + known.length === 0) return true;
+    const wanted = stringTerm({ ...plain, patterns, formats: known }, terms);
+    return characters.start(terms.and(terms.text(text), wanted)) !== undefined;
+  };
 }
 
 function placed<T>(place: string, make: () => T): T {
