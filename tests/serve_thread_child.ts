@@ -20,4 +20,9 @@ statuses.push(await statusOf(post("{")));
 statuses.push(await statusOf(post(JSON.stringify({ ...message, model: "none" }))));
 statuses.push(await statusOf(post(JSON.stringify({ ...message, model: "tiny", n: 2 }))));
 statuses.push(await statusOf(post(JSON.stringify({ ...message, model: "tiny" }))));
-await Deno.writeTextFile(file, JSON.stringify(statuses));
+const metrics = await (await fetch(`${url}/metrics`)).text();
+const figures = ["running", "waiting", "prompt_tokens_read_total"].map((name) =>
+  Number(new RegExp(`^fintune_${name} (\\d+)$`, "m").exec(metrics)?.[1])
+);
+await Deno.writeTextFile(`${file}.part`, JSON.stringify({ statuses, figures }));
+await Deno.rename(`${file}.part`, file); // whole, as its reader looks for it all the time

@@ -1,6 +1,7 @@
 // HTTP in a thread of its own: it answers while the main thread computes; which permissions that takes, and what goes without.
 import assert from "node:assert/strict";
 import { join } from "@std/path";
+import { financeQA } from "../lib/data/prompt.ts";
 import { post, serveTiny, tinyModel } from "./served.ts";
 
 const here = import.meta.dirname!, root = join(here, "..");
@@ -19,7 +20,7 @@ function blockUntil(file: string, milliseconds: number): boolean {
   return false;
 }
 
-Deno.test("health, refusals and a full queue are answered while the main thread computes", async () => {
+Deno.test("health, figures, refusals and a full queue are answered while the main thread computes", async () => {
   const model = await tinyModel(), folder = await Deno.makeTempDir(), file = join(folder, "statuses.json");
   const server = await serveTiny(model, { maxStreams: 1, maxQueue: 0, maxLength: 512 });
   const body = { model: "tiny", messages: [{ role: "user", content: "Who?" }], max_tokens: 400 };
@@ -28,13 +29,19 @@ Deno.test("health, refusals and a full queue are answered while the main thread 
     logit_bias: { 2: -100 },
     stream: true,
   });
+  for (let begun = false; !begun;) { // not waiting any more, and its prompt read
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    begun = /^fintune_running 1$/m.test(text) && !/^fintune_prompt_tokens_read_total 0$/m.test(text);
+  }
   const client = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", join(here, "serve_thread_child.ts"), server.url, file],
   }).spawn();
   assert.ok(blockUntil(file, 60_000), "the client got no answers");
   // Five times health, the models, no JSON, a model that is not there, more than there are places, a full queue.
-  const statuses = JSON.parse(await Deno.readTextFile(file));
+  const { statuses, figures } = JSON.parse(await Deno.readTextFile(file));
   assert.deepEqual(statuses, [200, 200, 200, 200, 200, 200, 400, 404, 400, 429]);
+  const prompt = financeQA.question({ instruction: "Who?", input: "" });
+  assert.deepEqual(figures, [1, 0, model.tokenizer!.encode(prompt).length]);
   assert.ok((await client.status).success);
   await running.body?.cancel(); // gives the place back
   const after = await post(`${server.url}/v1/chat/completions`, { ...body, max_tokens: 2 });

@@ -20,6 +20,8 @@ export interface StreamsOptions {
   maxStreams?: number;
   /** Tokens of a prompt with its answer at most; default: the model's positions, at most 2,048. */
   maxLength?: number;
+  /** Called when `running`, `waiting` or `promptTokens` may have changed. */
+  onChange?: () => void;
 }
 
 /** A model that answers many requests at the same time. */
@@ -68,13 +70,17 @@ export interface TokenStreams {
  */
 export function openStreams(model: Model, options: StreamsOptions = {}): TokenStreams {
   checkModel("openStreams", model);
-  const { maxStreams = 8, maxLength = Math.min(model.config.maxPositionEmbeddings, 2048) } = options;
+  const { maxStreams = 8, maxLength = Math.min(model.config.maxPositionEmbeddings, 2048), onChange } =
+    options;
   checkOptions(model, maxStreams, maxLength);
   const lanes = new Map<Stack, Promise<Lane>>(), stacks = adapterStacks(model);
   const waiting: { stream: Stream; stack: Stack }[] = [], joined = new Map<Stream, Stack>();
   let running = 0, promptTokens = 0, closed = false, work: Promise<void> | undefined;
 
-  const onRead = (tokens: number) => void (promptTokens += tokens);
+  const onRead = (tokens: number) => {
+    promptTokens += tokens;
+    onChange?.();
+  };
   const opened = async ({ model, choosing }: Stack): Promise<Lane> => {
     const own = await model();
     if (own.config.encoderDecoder) return await openT5Lane(own, onRead);
@@ -114,6 +120,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
   const answerAll = async () => {
     while (!closed) {
       await admit();
+      onChange?.();
       if (running === 0) break;
       const begin = performance.now();
       for (const [stack, opened] of [...lanes]) {
@@ -121,6 +128,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
         if (lane.size > 0) await lane.step().catch((error) => drop(stack, lane, error));
       }
       await count();
+      onChange?.();
       await breathe(performance.now() - begin);
     }
   };
@@ -146,6 +154,7 @@ export function openStreams(model: Model, options: StreamsOptions = {}): TokenSt
         begun = start === undefined ? prompt : [start];
       const stream = createStream([...prompt], { ...settings, columns }, begun);
       waiting.push({ stream, stack });
+      onChange?.();
       work ??= answerAll().finally(() => work = undefined);
       return stream.tokens();
     },

@@ -13,7 +13,6 @@ import { type ChatAsked, type CompletionAsked, tooLong, type Turn } from "./requ
 export interface Engine {
   /** Begins to answer; throws the refusal of what cannot be asked. The signal ends the answers as they are. */
   ask(request: EngineRequest, signal: AbortSignal): Promise<Begun>;
-  counts(): Promise<Counts>;
 }
 
 /** A request whose fields are checked. */
@@ -28,14 +27,6 @@ export interface Begun {
   readonly pieces: AsyncGenerator<Piece, void, void>;
 }
 
-/** The streams at this moment. */
-export interface Counts {
-  readonly running: number;
-  readonly waiting: number;
-  /** Tokens of prompts that were read. */
-  readonly promptTokens: number;
-}
-
 /** What the models' side works with. */
 export interface EngineOptions {
   readonly served: ReadonlyMap<string, ServedModel>;
@@ -46,17 +37,7 @@ export interface EngineOptions {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const all = [...new Set([...options.served.values()].map(({ streams }) => streams))];
-  const sum = (of: keyof Counts) => all.reduce((sum, streams) => sum + streams[of], 0);
-  return {
-    ask: (request, signal) => ask(options, request, signal),
-    counts: () =>
-      Promise.resolve({
-        running: sum("running"),
-        waiting: sum("waiting"),
-        promptTokens: sum("promptTokens"),
-      }),
-  };
+  return { ask: (request, signal) => ask(options, request, signal) };
 }
 
 async function ask(

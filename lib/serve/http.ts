@@ -1,4 +1,5 @@
 // Listening: all of HTTP, over whatever answers. Runs in a thread of its own (thread.ts), or where there is none in the main one.
+import type { CountCells } from "./counts.ts";
 import type { Engine } from "./engine.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { ModelEntry } from "./handler.ts";
@@ -16,6 +17,8 @@ export interface HttpSettings {
   readonly answerSeconds: number;
   readonly guard: GuardOptions;
   readonly page: PageParts;
+  /** Where the models' side writes how many answers go on and wait. */
+  readonly counts: CountCells;
 }
 
 /** A listening server. */

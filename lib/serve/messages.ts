@@ -1,6 +1,6 @@
 // What the thread of HTTP and the main thread, which has the models, tell one another.
 import type { Piece } from "./choice.ts";
-import type { Counts, EngineRequest } from "./engine.ts";
+import type { EngineRequest } from "./engine.ts";
 import type { Refusal } from "./errors.ts";
 import type { HttpSettings } from "./http.ts";
 
@@ -10,8 +10,7 @@ export type ToHttp =
   | { readonly type: "stop"; readonly seconds: number }
   | { readonly type: "begun"; readonly id: number; readonly promptTokens: number }
   | { readonly type: "piece"; readonly id: number; readonly piece: Piece }
-  | { readonly type: "end"; readonly id: number; readonly error?: SentError }
-  | { readonly type: "counts"; readonly id: number; readonly counts: Counts };
+  | { readonly type: "end"; readonly id: number; readonly error?: SentError };
 
 /** To the main thread. */
 export type ToMain =
@@ -19,8 +18,7 @@ export type ToMain =
   | { readonly type: "refused"; readonly name: string; readonly message: string }
   | { readonly type: "finished" }
   | { readonly type: "ask"; readonly id: number; readonly request: EngineRequest }
-  | { readonly type: "leave"; readonly id: number }
-  | { readonly type: "count"; readonly id: number };
+  | { readonly type: "leave"; readonly id: number };
 
 /** A refusal, or without a status any other error, which the main thread has already printed. */
 export interface SentError {

@@ -1,5 +1,6 @@
 // Which path does what, behind the guard; every response is counted and has the same protecting headers.
 import { processMemory } from "../report/memory.ts";
+import { type CountCells, readCounts } from "./counts.ts";
 import { errorResponse, Refusal } from "./errors.ts";
 import { checkKey, checkOrigin, corsHeaders, type GuardOptions, readBody } from "./guard.ts";
 import { chat, complete, type Context, listModels, showModel } from "./handler.ts";
@@ -15,6 +16,7 @@ export interface PageParts {
 export interface Site extends Context {
   readonly guard: GuardOptions;
   readonly page: PageParts;
+  readonly counts: CountCells;
   /** Whether new requests are refused, as the server is about to stop. */
   readonly stopping: () => boolean;
 }
@@ -61,8 +63,8 @@ const open: Record<string, Answer> = {
 const get: Record<string, Answer> = {
   "/config.json": ({ page }) => Response.json(page.config),
   "/v1/models": (site) => listModels(site),
-  "/metrics": async ({ metrics, engine }) => {
-    const { running, waiting, promptTokens } = await engine.counts();
+  "/metrics": ({ metrics, counts }) => {
+    const { running, waiting, promptTokens } = readCounts(counts);
     const text = metrics.text({
       fintune_running: running,
       fintune_waiting: waiting,

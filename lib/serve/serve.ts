@@ -3,6 +3,7 @@ import { UserError } from "../errors.ts";
 import type { Prompt } from "../data/prompt.ts";
 import type { Model } from "../models/model.ts";
 import { checkExposure } from "./guard.ts";
+import { countCells, writeCounts } from "./counts.ts";
 import { createEngine, type EngineOptions } from "./engine.ts";
 import { type Http, type HttpSettings, listen } from "./http.ts";
 import { openModels, type ServedModel } from "./models.ts";
@@ -65,7 +66,7 @@ export interface Server {
  * its base and with each of its adapters, under its folder's name: `NAME` and `NAME/ADAPTER`; several are offered under the
  * names that they are given. The same seed gives the same answer, and temperature 0 the answer of {@linkcode generate}.
  *
- * HTTP has a thread of its own: while the model computes, /health and refusals are answered, and who leaves is noticed. Where the
+ * HTTP has a thread of its own: while the model computes, /health, /metrics and refusals are answered, and who leaves is noticed. Where the
  * library's own files must not be read (--allow-read; a package from a registry needs none) it stays in the main thread.
  *
  * Needs --allow-net. Without a chat template in the model's folder, chats need `prompt`.
@@ -102,15 +103,21 @@ export async function serve(
   if (typeof models !== "object" || models === null) {
     throw new UserError(`serve needs a model, or models by their names; it got ${models}.`);
   }
-  const served = openModels(models, { maxStreams, maxLength: options.maxLength });
-  const closeStreams = () =>
-    Promise.all([...new Set([...served.values()].map(({ streams }) => streams.close()))]);
+  const counts = countCells();
+  const served = openModels(models, {
+    maxStreams,
+    maxLength: options.maxLength,
+    onChange: () => writeCounts(counts, all),
+  });
+  const all = new Set([...served.values()].map(({ streams }) => streams));
+  const closeStreams = () => Promise.all([...all].map((streams) => streams.close()));
   const engine = createEngine({
     served,
     question: options.prompt && questionOf(options.prompt),
     schemaConstraint: schemaConstraints(),
   });
-  const settings = await settingsOf(served, { ...options, port, hostname, places: maxStreams + maxQueue });
+  const places = maxStreams + maxQueue;
+  const settings = await settingsOf(served, { ...options, port, hostname, places, counts });
   let http: Http;
   try {
     http = await listenInThread(settings, engine) ?? listen(settings, engine);
@@ -152,9 +159,9 @@ function questionOf(prompt: Prompt): EngineOptions["question"] {
 
 async function settingsOf(
   served: ReadonlyMap<string, ServedModel>,
-  options: ServeOptions & { port: number; hostname: string; places: number },
+  options: ServeOptions & Pick<HttpSettings, "port" | "hostname" | "places" | "counts">,
 ): Promise<HttpSettings> {
-  const { apiKey, page = {}, port, hostname, places, answerSeconds = 600 } = options;
+  const { apiKey, page = {}, port, hostname, places, counts, answerSeconds = 600 } = options;
   const { chatPage, chatPageHeaders } = await import("./page/page.ts");
   const models = [...served.values()].map(({ id, base, adapter }) => ({
     id,
@@ -166,6 +173,7 @@ async function settingsOf(
     hostname,
     models,
     places,
+    counts,
     answerSeconds,
     guard: {
       hostname,

@@ -1,4 +1,5 @@
 // The main thread's end: starts the thread of HTTP, and answers what that asks.
+import { setImmediate } from "node:timers";
 import type { Engine, EngineRequest } from "./engine.ts";
 import { Refusal } from "./errors.ts";
 import type { Http, HttpSettings } from "./http.ts";
@@ -33,9 +34,7 @@ export async function listenInThread(settings: HttpSettings, engine: Engine): Pr
       opened.reject(new (kind ?? Error)(data.message));
     } else if (data.type === "finished") finished.resolve();
     else if (data.type === "leave") answering.get(data.id)?.abort();
-    else if (data.type === "count") {
-      engine.counts().then((counts) => tell({ type: "counts", id: data.id, counts }));
-    } else {
+    else {
       const { id, request } = data, control = new AbortController();
       answering.set(id, control);
       answer(engine, request, { id, tell, signal: control.signal }).finally(() => answering.delete(id));
@@ -71,6 +70,7 @@ async function answer(
     const { promptTokens, pieces } = await engine.ask(request, signal);
     tell({ type: "begun", id, promptTokens });
     for await (const piece of pieces) tell({ type: "piece", id, piece });
+    await new Promise<void>((resolve) => setImmediate(resolve)); // who hears of the end finds figures without it
     tell({ type: "end", id });
   } catch (error) {
     if (!(error instanceof Refusal)) console.error(error);

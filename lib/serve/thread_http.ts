@@ -1,7 +1,7 @@
 // The thread of HTTP: listens, and asks the main thread, which has the models, over messages. Its imports are few and have no
 // bare names, which another project could not resolve.
 import type { Piece } from "./choice.ts";
-import type { Begun, Counts, Engine } from "./engine.ts";
+import type { Begun, Engine } from "./engine.ts";
 import { Refusal } from "./errors.ts";
 import { type Http, listen } from "./http.ts";
 import type { SentError, ToHttp, ToMain } from "./messages.ts";
@@ -20,7 +20,7 @@ interface Asked {
   wake(): void;
 }
 
-const requests = new Map<number, Asked>(), counting = new Map<number, (counts: Counts) => void>();
+const requests = new Map<number, Asked>();
 let nextId = 0, http: Http | undefined;
 
 const remote: Engine = {
@@ -31,11 +31,6 @@ const remote: Engine = {
     scope.postMessage({ type: "ask", id, request });
     signal.addEventListener("abort", () => scope.postMessage({ type: "leave", id }));
     return asked.begun.promise;
-  },
-  counts() {
-    const id = nextId++;
-    scope.postMessage({ type: "count", id });
-    return new Promise((resolve) => counting.set(id, resolve));
   },
 };
 
@@ -74,10 +69,7 @@ function open(settings: Extract<ToHttp, { type: "listen" }>["settings"]): void {
 scope.onmessage = ({ data }) => {
   if (data.type === "listen") open(data.settings);
   else if (data.type === "stop") http?.stop(data.seconds);
-  else if (data.type === "counts") {
-    counting.get(data.id)?.(data.counts);
-    counting.delete(data.id);
-  } else if (data.type === "end") end(data.id, data.error);
+  else if (data.type === "end") end(data.id, data.error);
   else {
     const asked = requests.get(data.id)!;
     if (data.type === "begun") {
