@@ -79,6 +79,25 @@ Deno.test("greedy and drawn answers are those of generate, whoever joins and lea
   await streams.close();
 });
 
+Deno.test("in 4 bits answers are those of generate too, in rows that grow, move up and are used again", async () => {
+  const device = await openDevice({ backend: "cpu" });
+  const model = decodeIn(await loadModel("examples/tiny/model", { device, quantize: "nf4" }), { bits: 4 });
+  const prompts = texts.map((text) => model.tokenizer!.encode(text));
+  const lengths = [90, 3, 60, 17, 100], settings = { eosTokenIds: [] };
+  const expected: number[][] = [];
+  for (const [i, prompt] of prompts.entries()) {
+    expected.push(await generate(model, prompt, { maxNewTokens: lengths[i], ...settings }));
+  }
+  const streams = openStreams(model, { maxStreams: 3, maxLength: 256 });
+  for (const round of [0, 1]) {
+    const answers = await Promise.all(
+      prompts.map((prompt, i) => ids(streams.submit(prompt, { maxNewTokens: lengths[i], ...settings }))),
+    );
+    assert.deepEqual(answers, expected, `round ${round}`);
+  }
+  await streams.close();
+});
+
 Deno.test("a signal ends an answer, finish says why, close ends all", async () => {
   const model = await tinyModel(), streams = openStreams(model, { maxStreams: 1, maxLength: 64 });
   const prompt = model.tokenizer!.encode("What is a bond?"), control = new AbortController();

@@ -3,12 +3,15 @@
 import assert from "node:assert/strict";
 import { elementCount } from "../lib/engine/dtype.ts";
 import { openDevice } from "../lib/engine/open.ts";
+import { UserError } from "../lib/errors.ts";
 import { NF4_LEVELS } from "../lib/engine/nf4/levels.ts";
 import type { Tensor } from "../lib/engine/tensor.ts";
 import { assemble, call, func, get, i32, int, type WasmFunction } from "../lib/engine/wasm/assembler.ts";
 import { attention, headsSideBySide, readBeyond, scoreBytes } from "../lib/engine/wasm/attention.ts";
 import { type Format, NF4_BYTES, packedBytes, packNF4, packSeven } from "../lib/engine/wasm/pack.ts";
 import { ACTIVATION_BYTES, packedProducts, plain, quantize } from "../lib/engine/wasm/products.ts";
+import { openCaches } from "../lib/engine/wasm/caches.ts";
+import { openHeap } from "../lib/engine/wasm/heap.ts";
 import { compileWasm } from "../lib/engine/wasm/program.ts";
 import { geluTanh, norm, rope, silu, sum, take } from "../lib/engine/wasm/rows.ts";
 import { barrier, openTeam, type Team } from "../lib/engine/wasm/team.ts";
@@ -291,7 +294,7 @@ for (const [name, folder, tolerance] of models) {
         const inMemory = Object.fromEntries(
           Object.entries(inputs).map(([name, tensor]) => {
             if (!name.startsWith("cache")) return [name, tensor];
-            const from = tensor.storage as Float32Array, storage = fast.caches.zeros(from.length);
+            const from = tensor.storage as Float32Array, storage = fast.caches.take(from.length);
             storage.set(from);
             return [name, { ...tensor, storage: storage as Float32Array<ArrayBuffer> }];
           }),
@@ -312,6 +315,45 @@ for (const [name, folder, tolerance] of models) {
     });
   }
 }
+
+Deno.test("room that is given back is used again: caches that grow take at most three times what they need", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }), begin = 1000 * 64;
+  const heap = openHeap(memory, begin), layers = 40;
+  const [a, b, c] = [heap.take(100), heap.take(64), heap.take(65)];
+  assert.deepEqual([a, b, c], [begin, begin + 128, begin + 192]);
+  heap.give(a);
+  heap.give(b);
+  assert.equal(heap.take(192), begin, "two neighbours make one hole");
+  heap.give(begin);
+  heap.give(c);
+  heap.give(c); // nobody's any more
+  assert.equal(heap.take(64 * 5), begin, "the last hole is the end");
+  heap.give(begin);
+  let caches: number[] = [], bytes = 0;
+  for (let positions = 64; positions <= 2048; positions += 64) {
+    bytes = 256 * positions;
+    caches = Array.from({ length: layers }, (_, layer) => {
+      const at = heap.take(bytes);
+      if (caches.length) heap.give(caches[layer]);
+      return at;
+    });
+    const sorted = caches.toSorted((a, b) => a - b);
+    assert.ok(sorted.every((at, i) => i === 0 || at >= sorted[i - 1] + bytes), "none overlap");
+  }
+  assert.ok(memory.buffer.byteLength - begin < 3 * layers * bytes);
+});
+
+Deno.test("a cache beyond the 4 GB is refused in a sentence, and leaves the others alone", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const caches = openCaches(memory, openHeap(memory, 4096)), small = caches.take(1000).fill(7);
+  assert.throws(() => caches.take(2 ** 30), UserError);
+  assert.deepEqual(small.slice(-2), Float32Array.of(7, 7));
+  const part = { dtype: "f32", shape: [1, 1, 25, 20], storage: small.subarray(500) } as unknown as Tensor;
+  assert.equal(caches.place("a part", part, Int32Array.of(0, 25)), small.byteOffset + 2000);
+  caches.free(small);
+  caches.free(small);
+  assert.equal(caches.take(1000).byteOffset, small.byteOffset);
+});
 
 Deno.test("what no kernel does is left to onnxruntime", () => {
   const graph = trace({ a: f32("tokens", 64), b: f32(64, 64) }, ({ a, b }) => ({ y: matmul(a, b) }));

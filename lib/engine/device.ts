@@ -9,8 +9,8 @@ export interface Program {
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
   /** Whether a constant that it was compiled with has been overwritten since: then compile anew. */
   readonly outdated?: boolean;
-  /** Room for caches that the program reads where they are; others it has to copy. */
-  readonly caches?: { zeros(length: number): Float32Array; free(array: Float32Array): void };
+  /** Room, with anything in it, for caches that the program reads where they are; others it has to copy. */
+  readonly caches?: { take(length: number): Float32Array; free(array: Float32Array): void };
   /** Frees what the program holds. */
   close(): void;
 }

@@ -1,6 +1,7 @@
 // Keys and values of what each stream has seen: per layer [streams, kvHeads, positions, D]. On WebGPU programs write them
 // in place; on the CPU JavaScript does, as onnxruntime would copy the whole cache for every token.
 import type { Device, Program } from "../engine/device.ts";
+import { elementCount } from "../engine/dtype.ts";
 import { gatherRows } from "../engine/ops/gather_rows.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { f32, i32, trace } from "../engine/trace.ts";
@@ -29,8 +30,25 @@ export interface KVCache {
   free(): void;
 }
 
-/** The CPU computes over the whole capacity, so there it grows in such steps. */
+/** The CPU computes over the whole capacity, so there it grows in such steps; by its own size where a program does not. */
 const growth = 64;
+
+/** The capacity that a cache grows to. */
+export function grownTo(positions: number, capacity: number, room?: Program["caches"]): number {
+  return Math.ceil(Math.max(positions, room ? 2 * capacity : 0) / growth) * growth;
+}
+
+/** An array for a cache, in a program's memory where it has room; freed with freeCaches. */
+export function cacheOf(device: Device, shape: readonly number[], room: Program["caches"]): Tensor {
+  if (!room) return device.zeros(shape, "f32");
+  const storage = room.take(elementCount(shape)) as Tensor["storage"];
+  return { dtype: "f32", shape, storage };
+}
+
+export function freeCaches(device: Device, caches: readonly Tensor[], room: Program["caches"]): void {
+  if (room) caches.forEach(({ storage }) => room.free(storage as Float32Array));
+  else device.free(...caches);
+}
 
 export interface CacheSettings {
   readonly streams: number;
@@ -46,18 +64,9 @@ export function createCache(
   { streams, longest, room }: CacheSettings,
 ): KVCache {
   const { numHiddenLayers: layers, numKeyValueHeads: heads, headDim: size } = config;
-  const round = (positions: number) => Math.ceil(positions / growth) * growth;
   const allocate = (capacity: number) =>
-    Array.from({ length: layers }, (): Tensor => {
-      const shape = [streams, heads, capacity, size];
-      if (!room) return device.zeros(shape, "f32");
-      return { dtype: "f32", shape, storage: room.zeros(streams * heads * capacity * size) };
-    });
-  const release = (tensors: readonly Tensor[]) => {
-    if (room) tensors.forEach(({ storage }) => room.free(storage as Float32Array));
-    else device.free(...tensors);
-  };
-  let capacity = round(device.backend === "cpu" ? 1 : longest);
+    Array.from({ length: layers }, () => cacheOf(device, [streams, heads, capacity, size], room));
+  let capacity = grownTo(device.backend === "cpu" ? 1 : longest, 0);
   let keys = allocate(capacity), values = allocate(capacity);
 
   const grown = (old: Tensor[], wider: number) => {
@@ -68,7 +77,7 @@ export function createCache(
         to.set(from.subarray(head * capacity * size, (head + 1) * capacity * size), head * wider * size);
       }
     });
-    release(old);
+    freeCaches(device, old, room);
     return made;
   };
   const copy = (to: Float32Array, from: Float32Array, slots: readonly Slot[]) => {
@@ -93,7 +102,7 @@ export function createCache(
     },
     reserve(positions) {
       if (positions <= capacity) return;
-      const wider = round(positions);
+      const wider = Math.min(grownTo(positions, capacity, room), grownTo(longest, 0));
       keys = grown(keys, wider);
       values = grown(values, wider);
       capacity = wider;
@@ -116,7 +125,7 @@ export function createCache(
       keys = await taken(device, keys, parents);
       values = await taken(device, values, parents);
     },
-    free: () => release([...keys, ...values]),
+    free: () => freeCaches(device, [...keys, ...values], room),
   };
 }
 

@@ -3,7 +3,7 @@
 import type { Device } from "../engine/device.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import type { ModelConfig } from "../models/config.ts";
-import { createCache, type KVCache } from "./cache.ts";
+import { cacheOf, type CacheSettings, createCache, freeCaches, grownTo, type KVCache } from "./cache.ts";
 
 /** A cache whose rows are streams. */
 export interface RowCache extends KVCache {
@@ -13,13 +13,17 @@ export interface RowCache extends KVCache {
   copy(from: number, to: readonly number[]): Promise<void>;
 }
 
-/** Rows and positions are made in such steps. */
-const rowStep = 4, positionStep = 64;
+/** Rows are made in such steps. */
+const rowStep = 4;
 
 /** On a GPU all rows and positions are there from the start: programs are planned for one shape. */
-export function createRowCache(device: Device, config: ModelConfig, rows: number, longest: number): RowCache {
-  if (device.backend === "cpu") return rowsOnCpu(device, config);
-  const cache = createCache(device, config, { streams: rows, longest });
+export function createRowCache(
+  device: Device,
+  config: ModelConfig,
+  settings: CacheSettings,
+): RowCache {
+  if (device.backend === "cpu") return rowsOnCpu(device, config, settings);
+  const rows = settings.streams, cache = createCache(device, config, settings);
   return Object.assign(cache, {
     fit() {},
     copy: (from: number, to: readonly number[]) =>
@@ -27,10 +31,11 @@ export function createRowCache(device: Device, config: ModelConfig, rows: number
   });
 }
 
-function rowsOnCpu(device: Device, config: ModelConfig): RowCache {
+function rowsOnCpu(device: Device, config: ModelConfig, { longest, room }: CacheSettings): RowCache {
   const { numHiddenLayers: layers, numKeyValueHeads: heads, headDim: size } = config;
   /** What is allocated: [allocated rows, heads, capacity, size] for the keys, then the values, of every layer. */
-  let whole: Tensor[] = [], allocated = 0, capacity = 0;
+  const whole: Tensor[] = [];
+  let allocated = 0, capacity = 0;
   /** The rows in use, as tensors in the same memory. */
   let used: Tensor[] = [], rows = 0;
 
@@ -41,27 +46,30 @@ function rowsOnCpu(device: Device, config: ModelConfig): RowCache {
   };
   const allocate = (moreRows: number, morePositions: number) => {
     const kept = Math.min(rows, moreRows) * heads, length = Math.min(capacity, morePositions) * size;
-    const old = whole;
-    whole = Array.from({ length: 2 * layers }, (_, i) => {
-      const made = device.zeros([moreRows, heads, morePositions, size], "f32");
-      const to = made.storage as Float32Array, from = old[i]?.storage as Float32Array;
+    const shape = [moreRows, heads, morePositions, size];
+    for (let i = 0; i < 2 * layers; i++) {
+      const old = whole[i], made = cacheOf(device, shape, room);
+      const from = old?.storage as Float32Array, to = made.storage as Float32Array;
       for (let head = 0; head < kept; head++) {
         const start = head * capacity * size;
         to.set(from.subarray(start, start + length), head * morePositions * size);
       }
-      if (old[i]) device.free(old[i]);
-      return made;
-    });
+      whole[i] = made;
+      if (old) freeCaches(device, [old], room);
+    }
     allocated = moreRows;
     capacity = morePositions;
   };
   const fit = (wantedRows: number, positions: number) => {
-    const needed = [stepsOf(wantedRows, rowStep), stepsOf(positions, positionStep)];
-    const tooSmall = needed[0] > allocated || needed[1] > capacity;
-    // Computing over room that nobody needs any more costs time with every token.
-    const tooLarge = 2 * needed[0] < allocated || 2 * needed[1] < capacity;
-    if (tooSmall || tooLarge) allocate(needed[0], needed[1]);
-    else if (wantedRows === rows) return;
+    const neededRows = Math.max(1, Math.ceil(wantedRows / rowStep)) * rowStep, needed = grownTo(positions, 0);
+    const tooSmall = neededRows > allocated || needed > capacity;
+    // Computing over room that nobody needs any more costs time with every token, unless the program looks at what it needs.
+    const tooLarge = !room && (2 * neededRows < allocated || 2 * needed < capacity);
+    if (tooLarge) allocate(neededRows, needed);
+    else if (tooSmall) {
+      const wider = Math.min(grownTo(positions, capacity, room), grownTo(longest, 0));
+      allocate(Math.max(neededRows, allocated), needed > capacity ? wider : capacity);
+    } else if (wantedRows === rows) return;
     rows = wantedRows;
     used = whole.map((tensor) => part(tensor, 0, rows));
   };
@@ -103,8 +111,6 @@ function rowsOnCpu(device: Device, config: ModelConfig): RowCache {
       return Promise.resolve();
     },
     reorder: () => Promise.reject(new Error("Rows of streams are copied one at a time.")),
-    free: () => device.free(...whole),
+    free: () => freeCaches(device, whole, room),
   };
 }
-
-const stepsOf = (count: number, step: number) => Math.max(1, Math.ceil(count / step)) * step;

@@ -69,16 +69,19 @@ export async function openLane(
     table: headName(model),
     cacheOnDevice: device.backend === "webgpu",
   };
-  // One position more: where a GPU's empty rows write.
-  const cache = createRowCache(device, config, maxStreams, maxLength + 1);
-  const rows: Rows = setup.cacheOnDevice ? Array(maxStreams).fill(undefined) : [];
-  const columns = (row: number): Columns => rows[row]?.columns ?? [0, 0];
-  const batch = { model, prompts: [], setup, rotary: { cos, sin }, cache, columns };
-  const { decoder, release } = await borrowDecoder(batch).catch((error) => {
-    cache.free();
+  const { decoder, release } = await borrowDecoder({ model, setup }).catch((error) => {
     free();
     throw error;
   });
+  // One position more: where a GPU's empty rows write.
+  const cache = createRowCache(device, config, {
+    streams: maxStreams,
+    longest: maxLength + 1,
+    room: decoder.program.caches,
+  });
+  const rows: Rows = setup.cacheOnDevice ? Array(maxStreams).fill(undefined) : [];
+  const columns = (row: number): Columns => rows[row]?.columns ?? [0, 0];
+  const batch = { model, prompts: [], setup, rotary: { cos, sin }, cache, columns };
   const running: Running = { batch, decoder, rows, line: [] }, joining: Stream[] = [];
   return {
     get size() {
@@ -93,8 +96,8 @@ export async function openLane(
     },
     free() {
       for (const row of rows) row?.held.past?.free();
-      release();
       cache.free();
+      release();
       free();
     },
   };

@@ -2,7 +2,7 @@
 // and OpenAI's penalties and biases; each stream draws its own random numbers, whatever else is in the batch.
 import { banned } from "./beams.ts";
 import type { Constraint } from "./constraint.ts";
-import { uniform } from "./pick.ts";
+import { likeliest, uniform } from "./pick.ts";
 
 /** How one stream's tokens are chosen. */
 export interface PickRules {
@@ -33,8 +33,9 @@ export function nextToken(
   { history, begun, constraint }: { history: readonly number[]; begun: number; constraint?: Constraint },
 ): number | undefined {
   const mask = constraint?.mask();
-  const scores = rewarded(logits, rules, history, begun);
+  let scores = rewarded(logits, rules, history, begun);
   if (mask) {
+    if (scores === logits) scores = logits.slice();
     for (let id = 0; id < scores.length; id++) {
       if (!(mask[id >>> 5] >>> (id & 31) & 1)) scores[id] = -Infinity;
     }
@@ -45,27 +46,31 @@ export function nextToken(
   return drawn(scores, rules, uniform(rules.seed, rules.streamId, history.length - begun));
 }
 
-/** A copy of the logits, changed by the rules about what has occurred. */
+/** The logits, or a copy of them changed by the rules about what has occurred. */
 function rewarded(
   logits: Float32Array,
   rules: PickRules,
   history: readonly number[],
   begun: number,
 ): Float32Array {
+  const { repetitionPenalty, noRepeatNgramSize, frequencyPenalty, presencePenalty, logitBias } = rules;
+  const changed = repetitionPenalty !== 1 || noRepeatNgramSize > 0 || frequencyPenalty !== 0 ||
+    presencePenalty !== 0 || logitBias.size > 0;
+  if (!changed) return logits;
   const scores = logits.slice();
-  if (rules.repetitionPenalty !== 1) {
-    const penalty = Math.fround(rules.repetitionPenalty);
+  if (repetitionPenalty !== 1) {
+    const penalty = Math.fround(repetitionPenalty);
     for (const id of new Set(history)) {
       scores[id] = scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty;
     }
   }
-  for (const id of banned(history, rules.noRepeatNgramSize)) scores[id] = -Infinity;
-  if (rules.frequencyPenalty !== 0 || rules.presencePenalty !== 0) {
+  for (const id of banned(history, noRepeatNgramSize)) scores[id] = -Infinity;
+  if (frequencyPenalty !== 0 || presencePenalty !== 0) {
     const counts = new Map<number, number>();
     for (const id of history.slice(begun)) counts.set(id, (counts.get(id) ?? 0) + 1);
-    for (const [id, count] of counts) scores[id] -= count * rules.frequencyPenalty + rules.presencePenalty;
+    for (const [id, count] of counts) scores[id] -= count * frequencyPenalty + presencePenalty;
   }
-  for (const [id, bias] of rules.logitBias) scores[id] += bias;
+  for (const [id, bias] of logitBias) scores[id] += bias;
   return scores;
 }
 
@@ -109,13 +114,6 @@ function leastInNucleus(p: Float64Array, sum: number, topP: number): number {
 
 function kthLargest(scores: Float32Array, k: number): number {
   return k <= 100 ? scores[largest(scores, k)[k - 1]] : scores.slice().sort()[scores.length - k];
-}
-
-/** The first of the highest. */
-function likeliest(scores: Float32Array): number {
-  let best = 0;
-  for (let id = 1; id < scores.length; id++) if (scores[id] > scores[best]) best = id;
-  return best;
 }
 
 /** The ids of the `count` largest, the largest first; of equal ones the first. */

@@ -1,11 +1,15 @@
 // Keys and values for the kernels: arrays that stand in the program's memory are read where they are, others are copied.
+import { UserError } from "../../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { readBeyond } from "./attention.ts";
 import type { Heap } from "./heap.ts";
 
 export interface Caches {
-  /** Zeros in the program's memory, which it reads without copying them. */
-  zeros(length: number): Float32Array;
+  /**
+   * An array in the program's memory; it and parts of it are read without copying them. What stands in it is anything.
+   * UserError where there is no room.
+   */
+  take(length: number): Float32Array;
   /** Gives such an array up; others are none of its business. */
   free(array: Float32Array): void;
   /** Where the kernels find a cache [streams, kvHeads, positions, D]: what `ranges` shows of it is copied, or nothing. */
@@ -13,31 +17,42 @@ export interface Caches {
 }
 
 export function openCaches(memory: WebAssembly.Memory, heap: Heap): Caches {
-  const own = new WeakMap<object, number>();
+  const own = new WeakSet<Float32Array>();
+  /** A memory that has grown has another one. */
+  const buffers = new WeakSet<object>();
   const copies = new Map<string, { at: number; length: number }>();
+  const room = (length: number): number => {
+    try {
+      return heap.take(4 * length + readBeyond);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new UserError(
+        "Keys and values of so many and so long answers do not fit beside the weights into the 4 GB that decoding in 4 bits " +
+          "has: ask for fewer or shorter answers at a time, or decode in 8 bits (decodeIn).",
+      );
+    }
+  };
   const roomFor = (name: string, length: number): number => {
     const known = copies.get(name);
     if (known && known.length >= length) return known.at;
     if (known) heap.give(known.at);
-    const at = heap.take(4 * length + readBeyond);
+    copies.delete(name);
+    const at = room(length);
     copies.set(name, { at, length });
     return at;
   };
   return {
-    zeros(length) {
-      const at = heap.take(4 * length + readBeyond), array = new Float32Array(memory.buffer, at, length);
-      own.set(array, at);
-      return array.fill(0);
+    take(length) {
+      const at = room(length);
+      const array = new Float32Array(memory.buffer, at, length);
+      buffers.add(array.buffer);
+      own.add(array);
+      return array;
     },
-    free(array) {
-      const at = own.get(array);
-      if (at === undefined) return;
-      own.delete(array);
-      heap.give(at);
-    },
+    free: (array) => own.delete(array) ? heap.give(array.byteOffset) : undefined,
     place(name, { storage, shape: [streams, heads, positions, size] }, ranges) {
-      const from = storage as Float32Array, known = own.get(from);
-      if (known !== undefined) return known;
+      const from = storage as Float32Array;
+      if (buffers.has(from.buffer)) return from.byteOffset;
       const at = roomFor(name, from.length), to = new Float32Array(memory.buffer, at, from.length);
       for (let part = 0; part < streams * heads; part++) {
         const stream = Math.floor(part / heads), begin = part * positions;

@@ -7,22 +7,30 @@ export interface Heap {
   give(at: number): void;
 }
 
+interface Hole {
+  at: number;
+  bytes: number;
+}
+
 export function openHeap(memory: WebAssembly.Memory, begin: number): Heap {
-  const free: { at: number; bytes: number }[] = [], taken = new Map<number, number>();
+  /** In order of their addresses, no two of them side by side. */
+  const holes: Hole[] = [], taken = new Map<number, number>();
   let end = begin;
   return {
     take(wanted) {
-      const bytes = Math.ceil(wanted / 64) * 64;
-      const found = free.findIndex((other) => other.bytes >= bytes && other.bytes <= 2 * bytes);
-      if (found >= 0) {
-        const [{ at, bytes }] = free.splice(found, 1);
-        taken.set(at, bytes);
-        return at;
+      const bytes = Math.ceil(wanted / 64) * 64, i = holes.findIndex((hole) => hole.bytes >= bytes);
+      let at = end;
+      if (i >= 0) {
+        const hole = holes[i];
+        at = hole.at;
+        hole.at += bytes;
+        hole.bytes -= bytes;
+        if (hole.bytes === 0) holes.splice(i, 1);
+      } else {
+        const missing = Math.ceil((end + bytes - memory.buffer.byteLength) / PAGE);
+        if (missing > 0) memory.grow(missing);
+        end += bytes;
       }
-      const missing = Math.ceil((end + bytes - memory.buffer.byteLength) / PAGE);
-      if (missing > 0) memory.grow(missing);
-      const at = end;
-      end += bytes;
       taken.set(at, bytes);
       return at;
     },
@@ -30,7 +38,20 @@ export function openHeap(memory: WebAssembly.Memory, begin: number): Heap {
       const bytes = taken.get(at);
       if (bytes === undefined) return;
       taken.delete(at);
-      free.push({ at, bytes });
+      const next = holes.findIndex((hole) => hole.at > at), i = next < 0 ? holes.length : next;
+      holes.splice(i, 0, { at, bytes });
+      joinNext(holes, i);
+      joinNext(holes, i - 1);
+      const last = holes.at(-1)!;
+      if (last.at + last.bytes === end) end = holes.pop()!.at;
     },
   };
+}
+
+/** One of a hole and the next where they touch. */
+function joinNext(holes: Hole[], i: number): void {
+  const [hole, next] = [holes[i], holes[i + 1]];
+  if (!hole || !next || hole.at + hole.bytes !== next.at) return;
+  hole.bytes += next.bytes;
+  holes.splice(i + 1, 1);
 }

@@ -18,7 +18,7 @@ const usualRows = 8;
 
 /** A program whose caches may live in its memory. */
 export interface WasmProgram extends Program {
-  readonly caches: Pick<Caches, "zeros" | "free">;
+  readonly caches: Pick<Caches, "take" | "free">;
 }
 
 export interface WasmSettings {
