@@ -8,14 +8,8 @@
 // /help lists the commands. Ctrl-C stops an answer; a second one leaves.
 
 // %% Settings
-import { fromFileUrl } from "@std/path";
 import {
-  alpaca,
-  decodeIn,
-  financeQA,
   type GenerateOptions,
-  loadAdapter,
-  loadModel,
   type Message,
   type Model,
   showUserErrors,
@@ -23,24 +17,13 @@ import {
   useAdapter,
   UserError,
 } from "@fintune/fintune";
-import { choice, nearest, readFlags, text } from "./flags.ts";
+import { loadChosen, modelFlags, prompts } from "./chosen.ts";
+import { nearest, readFlags, text } from "./flags.ts";
 import { openLines } from "./terminal.ts";
 
 showUserErrors();
 const flags = readFlags("A chat in the terminal: chat.ts [flags]", {
-  "model": text("Folder of a model, or its name on the Hub; default: the embedded small Llama"),
-  "adapter": text("Folder of an adapter for it, or its name on the Hub"),
-  "quantize": choice("Quantise the model while loading", ["none", "nf4"], "none"),
-  "bits": choice(
-    "Bits of the weights that answers are decoded from: fewer are faster",
-    ["auto", "8", "4"],
-    "auto",
-  ),
-  "prompt": choice(
-    "How questions become text: the model's chat template, or as a recipe asks, each question alone",
-    ["auto", "chat", "financeQA", "alpaca"],
-    "auto",
-  ),
+  ...modelFlags,
   "system": text("What the model is told before the chat"),
   "history": text("File of the lines that were typed", "out/chat_history.txt"),
 });
@@ -56,10 +39,7 @@ const ranges: Record<string, { least: number; most: number; whole?: boolean }> =
 const settings: GenerateOptions & Record<string, unknown> = { maxNewTokens: 256 };
 
 // %% The model
-const folder = flags.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
-const loaded = await loadModel(folder, flags.quantize === "nf4" ? { quantize: "nf4" } : {});
-const base = flags.bits === "auto" ? loaded : decodeIn(loaded, { bits: flags.bits === "4" ? 4 : 8 });
-const tuned = flags.adapter === undefined ? undefined : await loadAdapter(base, flags.adapter);
+const { folder, base, tuned } = await loadChosen(flags);
 if (!base.tokenizer) {
   throw new UserError(`${folder} has no tokenizer.json: a chat needs the tokenizer's files.`);
 }
@@ -100,7 +80,7 @@ if (way !== "chat") say("Each question is asked by itself: the model does not se
 function promptOf(turns: readonly Message[]): string {
   const instruction = turns.at(-1)!.content;
   if (way === "plain") return instruction;
-  if (way !== "chat") return { financeQA, alpaca }[way].question({ instruction });
+  if (way !== "chat") return prompts[way].question({ instruction });
   const told = system === undefined ? [] : [{ role: "system", content: system }];
   return tokenizer.applyChatTemplate([...told, ...turns], { addGenerationPrompt: true });
 }

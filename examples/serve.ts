@@ -4,45 +4,25 @@
 //   ... --adapter out/tinyllama_finance_alpaca/adapter                          and as the first recipe has tuned it, side by side
 //   ... --model <folder> --adapter <folder> --port 9000                         any model; names on the Hub with -P=hub
 //
-// Then open the address that it prints. Ctrl-C answers what has been asked and ends. For this machine alone: serve() itself
+// Then open the address that it prints. Ctrl-C (or SIGTERM) answers what has been asked and ends. For this machine alone: serve() itself
 // also listens elsewhere, with an apiKey.
 
 // %% Settings
-import { basename, dirname, fromFileUrl } from "@std/path";
-import { alpaca, decodeIn, financeQA, loadAdapter, loadModel, serve, showUserErrors } from "@fintune/fintune";
-import { choice, readFlags, text, whole } from "./flags.ts";
+import { serve, showUserErrors } from "@fintune/fintune";
+import { loadChosen, modelFlags, prompts } from "./chosen.ts";
+import { readFlags, whole } from "./flags.ts";
 import { financeQuestions } from "./tiny/questions.ts";
 
 showUserErrors();
 const flags = readFlags("A model as a page to chat on: serve.ts [flags]", {
-  "model": text("Folder of a model, or its name on the Hub; default: the embedded small Llama"),
-  "adapter": text("Folder of an adapter for it, or its name on the Hub"),
-  "quantize": choice("Quantise the model while loading", ["none", "nf4"], "none"),
-  "bits": choice(
-    "Bits of the weights that answers are decoded from: fewer are faster",
-    ["auto", "8", "4"],
-    "auto",
-  ),
-  "prompt": choice(
-    "How questions become text: the model's chat template, or as a recipe asks, each question alone",
-    ["auto", "chat", "financeQA", "alpaca"],
-    "auto",
-  ),
+  ...modelFlags,
   "port": whole("Port; 0: any that is free", 8000, 0),
 });
 
 // %% The model, and what the page shows
 const embedded = flags.model === undefined;
-const folder = flags.model ?? fromFileUrl(new URL("./tiny/model", import.meta.url));
-const loaded = await loadModel(folder, flags.quantize === "nf4" ? { quantize: "nf4" } : {});
-const base = flags.bits === "auto" ? loaded : decodeIn(loaded, { bits: flags.bits === "4" ? 4 : 8 });
-const name = embedded ? "small-llama" : basename(folder);
-/** Recipes write their adapter into a folder of that name, inside one that tells more. */
-const adapterName = (path: string) => basename(basename(path) === "adapter" ? dirname(path) : path);
-const models = { [name]: base };
-if (flags.adapter !== undefined) {
-  models[`${name}-tuned`] = await loadAdapter(base, flags.adapter, { name: adapterName(flags.adapter) });
-}
+const { name, base, tuned } = await loadChosen(flags);
+const models = { [name]: base, ...tuned && { [`${name}-tuned`]: tuned } };
 /** The embedded model knows single questions only, and is best where nothing is drawn. */
 const page = embedded
   ? {
@@ -53,15 +33,10 @@ const page = embedded
       .filter(({ input }) => input === "").slice(0, 6).map(({ instruction }) => instruction),
   }
   : {};
-const prompts = { auto: embedded ? financeQA : undefined, chat: undefined, financeQA, alpaca };
+const way = flags.prompt !== "auto" ? flags.prompt : embedded ? "financeQA" : "chat";
+const prompt = way === "chat" ? undefined : prompts[way];
 
 // %% The server, until Ctrl-C
-const server = await serve(models, { port: flags.port, prompt: prompts[flags.prompt], page });
-const stop = () => {
-  Deno.removeSignalListener("SIGINT", stop); // a second one leaves at once
-  console.log("Answering what has been asked; once more leaves at once.");
-  server.stop();
-};
-Deno.addSignalListener("SIGINT", stop);
+const server = await serve(models, { port: flags.port, prompt, page, stopOnSignals: true });
 await server.finished;
 Deno.exit(0); // onnxruntime's threads would keep the program

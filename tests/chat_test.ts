@@ -236,3 +236,41 @@ Deno.test({
       await wrong;
     }),
 });
+
+Deno.test({
+  name: "serve.ts: SIGTERM lets an answer come to its end, a second one leaves at once",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    for (const times of [1, 2]) {
+      const server = example(["-P=serve", "examples/serve.ts", "--port", "0"]);
+      const wrong = new Response(server.stderr).text();
+      await server.stdin.close();
+      const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      const [url] = /http:\S+/.exec((await reader.read()).value ?? "") ?? [];
+      if (!url) assert.fail(await wrong);
+      const response = await fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "small-llama",
+          prompt: "What is a bond?",
+          stream: true,
+          max_tokens: 450,
+          logit_bias: { 2: -100 },
+        }),
+      });
+      const answer = response.text().catch(() => "cut off");
+      server.kill("SIGTERM");
+      assert.match((await reader.read()).value ?? "", /^Answering what has been asked/);
+      if (times === 2) server.kill("SIGTERM");
+      const { code, signal } = await server.status, text = await answer;
+      if (times === 1) {
+        assert.deepEqual([code, signal], [0, null], await wrong);
+        assert.ok(text.split("data: ").length > 20, text);
+        assert.match(text, /"finish_reason":"length".*\n\ndata: \[DONE\]\n\n$/);
+      } else assert.deepEqual([signal, text], ["SIGTERM", "cut off"]);
+      await reader.cancel();
+      await wrong;
+    }
+  },
+});

@@ -162,8 +162,28 @@ async function answersAChat(): Promise<void> {
       assert.match(streamed.headers.get("content-type")!, /event-stream/);
       assert.match(await streamed.text(), /data: \[DONE\]/);
       assert.equal((await fetch(`${url}/metrics`)).status, 404);
+      // As containers are stopped: what has been asked is answered to its end.
+      const last = await fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "base",
+          prompt: "Hi",
+          stream: true,
+          max_tokens: 300,
+          logit_bias: { 2: -100 },
+        }),
+      });
+      child.kill("SIGTERM");
+      assert.match(await last.text(), /"finish_reason":"length".*\n\ndata: \[DONE\]\n\n$/);
+      const { code, signal } = await child.status;
+      assert.deepEqual([code, signal], [0, null], await complaints);
     } finally {
-      child.kill("SIGKILL");
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // it has ended by itself
+      }
       await complaints;
       await child.status;
     }

@@ -65,7 +65,7 @@ const models = { ${tuned}: tuned, base: useAdapter(tuned, undefined) };`
 import { ${names.join(", ")} } from "@fintune/fintune";
 
 ${loading}
-const server = await serve(models, { port: 0, quiet: true, page: ${page}${
+const server = await serve(models, { port: 0, quiet: true, stopOnSignals: true, page: ${page}${
     prompt ? `, prompt: ${prompt}` : ""
   } });
 
@@ -77,7 +77,8 @@ async function door(request: Request): Promise<Response> {
   const asked = new Headers(request.headers);
   for (const name of ["host", "origin", "accept-encoding"]) asked.delete(name);
   const { method, body } = request;
-  const answer = await fetch(server.url + pathname + search, { method, headers: asked, body });
+  const answer = await fetch(server.url + pathname + search, { method, headers: asked, body }).catch(() => undefined);
+  if (!answer) return new Response("The server is about to stop.", { status: 503, headers: { "retry-after": "10" } });
   const headers = new Headers(answer.headers), policy = headers.get("content-security-policy");
   const framed = "frame-ancestors https://huggingface.co";
   if (policy) headers.set("content-security-policy", policy.replace("frame-ancestors 'none'", framed));
@@ -85,6 +86,11 @@ async function door(request: Request): Promise<Response> {
 }
 
 const port = Number(Deno.env.get("PORT") ?? ${PORT});
-Deno.serve({ hostname: "0.0.0.0", port }, door);
+const outside = Deno.serve({ hostname: "0.0.0.0", port }, door);
+
+// SIGTERM, as containers are stopped: what has been asked is answered, and gets a moment to go out.
+await server.finished;
+await Promise.race([outside.shutdown(), new Promise((resolve) => setTimeout(resolve, 1000))]);
+Deno.exit(0);
 `;
 }

@@ -2,6 +2,7 @@
 import { UserError } from "../errors.ts";
 import type { Prompt } from "../data/prompt.ts";
 import type { Model } from "../models/model.ts";
+import { onFirstSignal } from "../train/signals.ts";
 import { checkExposure } from "./guard.ts";
 import { countCells, writeCounts } from "./counts.ts";
 import { createEngine, type EngineOptions } from "./engine.ts";
@@ -39,6 +40,11 @@ export interface ServeOptions {
   page?: Omit<PageConfig, "models" | "apiKey">;
   /** Stops the server, as `stop` does. */
   signal?: AbortSignal;
+  /**
+   * Ctrl-C and SIGTERM (as containers are stopped) stop the server: what has been asked is answered within 8 seconds, as
+   * containers are killed after 10; a second one ends the process at once. Default false.
+   */
+  stopOnSignals?: boolean;
   /** Do not print the address. */
   quiet?: boolean;
 }
@@ -143,9 +149,16 @@ export async function serve(
       await closeStreams();
     })();
   const finished = http.finished.then(() => stop(0));
+  const ignoreSignals = options.stopOnSignals && onFirstSignal(() => {
+    if (!options.quiet) console.log("Answering what has been asked; once more leaves at once.");
+    stop(8);
+  });
   const onAbort = () => void stop();
   signal?.addEventListener("abort", onAbort);
-  finished.finally(() => signal?.removeEventListener("abort", onAbort));
+  finished.finally(() => {
+    signal?.removeEventListener("abort", onAbort);
+    if (ignoreSignals) ignoreSignals();
+  });
   if (signal?.aborted) onAbort();
   return { url, models: [...served.keys()], stop, finished };
 }
