@@ -222,7 +222,11 @@ Deno.test("files, links, tasks, permissions and flags that the README names exis
   for (const [, task] of readme.matchAll(/deno task ([\w:]+)/g)) assert.ok(task in tasks, task);
   for (const [, set] of readme.matchAll(/-P=(\w+)/g)) assert.ok(set in sets, set);
   for (const [, path, rest] of readme.matchAll(/(examples\/\w+\.ts)((?: +--[^`\n]*)?)/g)) {
-    const code = await Deno.readTextFile(join(root, path));
+    const own = await Deno.readTextFile(join(root, path));
+    const shared = own.includes("...modelFlags")
+      ? await Deno.readTextFile(join(root, "examples/chosen.ts"))
+      : "";
+    const code = own + shared;
     for (const [, flag] of rest.matchAll(/--([\w-]+)/g)) {
       assert.ok(code.includes(`"${flag}": `) || flag === "help", `${path} has no --${flag}`);
     }

@@ -40,6 +40,10 @@ for (const name of ["tinyllama", "smollm2", "qwen2.5", "mistral-v0.3", "flan-t5"
       return JSON.stringify(ids) !== JSON.stringify(rows[i][0]);
     });
     assert.deepEqual(differing, KNOWN[name] ?? []);
+    const under = strings.flatMap((text) => [text, text.repeat(40)]).filter((text) =>
+      tokenizer.encode(text, { addSpecialTokens: false }).length < tokenizer.tokensAtLeast!(text)
+    );
+    assert.deepEqual(under, []);
     const decoded = rows.map(([ids]) => tokenizer.decode(ids, { skipSpecialTokens: false }));
     if (name !== "flan-t5") assert.deepEqual(decoded, rows.map((row) => row[1])); // FLAN-T5's configuration asks for clean-up
   });
