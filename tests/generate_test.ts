@@ -278,7 +278,9 @@ for (const device of (await devices()).slice(0, 1)) {
 
         assert.equal(said.length, 1);
         const figures = said[0].match(/-bit copies .* at most ([\d.]+), ([\d.]+) % in the mean square\.$/)!;
-        assert.ok(said[0].startsWith(`Answers are decoded from ${bits}-bit copies`), said[0]);
+        const readsPrompts = folder === "llama_nf4" && bits === 4; // in WebAssembly
+        const what = readsPrompts ? "Prompts are read and answers decoded" : "Answers are decoded";
+        assert.ok(said[0].startsWith(`${what} from ${bits}-bit copies`), said[0]);
         const [largest, share] = figures.slice(1).map(Number);
         assert.ok(largest > 0 && largest < most.largest && share > 0 && share < most.share, said[0]);
         // A token other than the exact one may only win where the exact scores are that close.
@@ -288,7 +290,10 @@ for (const device of (await devices()).slice(0, 1)) {
               const exact = await lastLogits(which, [...prompts[i], ...answer.slice(0, step)]);
               const lead = Math.max(...exact) - exact[token];
               assert.ok(lead <= 2 * largest, `prompt ${i}, token ${step}: ${lead} behind the likeliest`);
-              assert.ok(step > 0 || lead === 0, "the first token comes from the exact weights");
+              assert.ok(
+                readsPrompts || step > 0 || lead === 0,
+                "the first token comes from the exact weights",
+              );
             }
           }
         }

@@ -12,7 +12,7 @@ import { type Format, NF4_BYTES, packedBytes, packNF4, packSeven } from "../lib/
 import { ACTIVATION_BYTES, packedProducts, plain, quantize } from "../lib/engine/wasm/products.ts";
 import { openCaches } from "../lib/engine/wasm/caches.ts";
 import { openHeap } from "../lib/engine/wasm/heap.ts";
-import { compileWasm } from "../lib/engine/wasm/program.ts";
+import { compileWasm, type WasmProgram } from "../lib/engine/wasm/program.ts";
 import { geluTanh, norm, rope, silu, sum, take } from "../lib/engine/wasm/rows.ts";
 import { barrier, openTeam, type Team } from "../lib/engine/wasm/team.ts";
 import { f32, trace } from "../lib/engine/trace.ts";
@@ -125,11 +125,11 @@ Deno.test("NF4's levels in 7 bits are off by at most .009 of the largest, by .00
 });
 
 Deno.test("the product in f32, with and without an addend, to 1e-5", () => {
-  const out = 7, inner = 24, rows = 3, alpha = 0.5;
+  const out = 8, inner = 24, rows = 3, alpha = 0.5;
   const w = numbers(1, out * inner), x = numbers(2, rows * inner), c = numbers(3, rows * out);
   const [wAt, xAt, cAt, alphaAt, to] = put(w, x, c, Float32Array.of(alpha), new Float32Array(rows * out));
   for (const added of [true, false]) {
-    exported.plain(wAt, xAt, 4 * inner, added ? cAt : 0, 4 * out, to, 4 * out, out, inner, rows, alphaAt);
+    exported.plain(wAt, xAt, 4 * inner, added ? cAt : 0, 4 * out, to, 4 * out, out / 4, inner, rows, alphaAt);
     const expected = Array.from({ length: rows * out }, (_, i) => {
       let total = 0;
       for (let k = 0; k < inner; k++) total += w[i % out * inner + k] * x[Math.floor(i / out) * inner + k];
@@ -180,14 +180,15 @@ for (const [index, { heads, kvHeads, size, side, scale }] of attentionShapes.ent
     const room = new Float32Array(512), out = new Float32Array(q.length);
     // What stands behind the cache must not matter.
     const behind = new Float32Array(readBeyond / 4).fill(NaN);
-    const places = put(q, k, v, keys, behind, values, behind, Int32Array.from(seen), room, room, out);
-    const [Q, K, V, kAt, , vAt, , ranges, scores, cache, to] = places;
+    const slots = Int32Array.of(2, past + 5, 3 * past - 1); // of streams 0, 1 and 2
+    const places = put(q, k, v, keys, behind, values, behind, Int32Array.from(seen), slots, room, room, out);
+    const [Q, K, V, kAt, , vAt, , ranges, slotsAt, scores, cache, to] = places;
     new Int32Array(memory.buffer).set([kAt, vAt, past], cache / 4);
     assert.ok(scoreBytes(past, side) <= room.byteLength);
     const [wide, narrow] = [4 * heads * size, 4 * kvHeads * size];
     for (const begin of [0, 1]) {
       exported[`attention${index}`](
-        ...[Q, wide, K, narrow, V, narrow, cache, ranges, to, wide, scores, rows, begin, 2],
+        ...[Q, wide, K, narrow, V, narrow, cache, slotsAt, ranges, to, wide, scores, rows, begin, 2],
       );
     }
     const expected = Array.from({ length: rows * heads }, (_, i) => {
@@ -259,7 +260,7 @@ function stepInputs(model: Model, streams: number): Record<string, Tensor> {
 }
 
 function decoders(model: Model, threads: number) {
-  const weights = tensorsUnder(model, "");
+  const weights = tensorsUnder(model, ""), types = typesOf(weights);
   const setup = {
     config: model.config,
     lora: activeAdapter(model)?.config,
@@ -267,10 +268,46 @@ function decoders(model: Model, threads: number) {
     cacheOnDevice: false,
   };
   const constants = Object.fromEntries(Object.entries(weights).filter(([name]) => !/lora/.test(name)));
-  return {
-    fast: compileWasm(decodeGraph(setup, typesOf(weights), 8), { constants, threads }),
-    exact: device.compile(decodeGraph(setup, typesOf(weights))),
-  };
+  const fast = compileWasm(decodeGraph(setup, types, { bits: 8, inPlace: true }), { constants, threads });
+  assert.ok(fast);
+  return { fast, exact: device.compile(decodeGraph(setup, types)) };
+}
+
+/** The inputs with caches in the program's memory, and where the tokens go in them: behind what they see. */
+function inMemoryOf({ caches }: WasmProgram, inputs: Record<string, Tensor>): Record<string, Tensor> {
+  const moved = Object.entries(inputs).map(([name, tensor]): [string, Tensor] => {
+    if (!name.startsWith("cache")) return [name, tensor];
+    const from = tensor.storage as Float32Array, storage = caches.take(from.length);
+    storage.set(from);
+    return [name, { ...tensor, storage: storage as Float32Array<ArrayBuffer> }];
+  });
+  const seen = inputs.ranges.storage as Int32Array, positions = inputs["cacheK.0"].shape[2];
+  const slots = Int32Array.from({ length: seen.length / 2 }, (_, i) => i * positions + seen[2 * i + 1]);
+  return { ...Object.fromEntries(moved), slots: { dtype: "i32", shape: [slots.length], storage: slots } };
+}
+
+/** A model with an adapter that does something. */
+async function tuned(folder: string): Promise<Model> {
+  const model = attachLoRA(await loadModel(folder, { device, quantize: "nf4" }), { r: 4, quiet: true });
+  for (const [part, { storage }] of activeAdapter(model)!.parameters) {
+    if (part.includes("lora_B")) {
+      (storage as Float32Array).set(numbers(3, (storage as Float32Array).length).map((x) => x / 20));
+    }
+  }
+  return model;
+}
+
+/** What stands in a cache at the slots: rows [kvHeads * D]. */
+function atSlots({ storage, shape: [, heads, positions, size] }: Tensor, slots: Int32Array): Float32Array {
+  const from = storage as Float32Array, rows = new Float32Array(slots.length * heads * size);
+  slots.forEach((slot, row) => {
+    const stream = Math.floor(slot / positions), position = slot % positions;
+    for (let head = 0; head < heads; head++) {
+      const at = ((stream * heads + head) * positions + position) * size;
+      rows.set(from.subarray(at, at + size), (row * heads + head) * size);
+    }
+  });
+  return rows;
 }
 
 const models: [string, string, number][] = [
@@ -281,32 +318,21 @@ const models: [string, string, number][] = [
 for (const [name, folder, tolerance] of models) {
   for (const threads of [1, 2]) {
     Deno.test(`${name} in NF4 with LoRA, ${threads} threads: a step as onnxruntime's exact one, to ${tolerance}`, async () => {
-      const model = attachLoRA(await loadModel(folder, { device, quantize: "nf4" }), { r: 4, quiet: true });
-      for (const [part, { storage }] of activeAdapter(model)!.parameters) {
-        if (part.includes("lora_B")) {
-          (storage as Float32Array).set(numbers(3, (storage as Float32Array).length).map((x) => x / 20));
-        }
-      }
-      const { fast, exact } = decoders(model, threads), reference = await exact;
-      assert.ok(fast);
+      const model = await tuned(folder), { fast, exact } = decoders(model, threads), reference = await exact;
       for (const streams of [1, 3, 11]) {
-        const inputs = stepInputs(model, streams), expected = await reference.run(inputs);
-        const inMemory = Object.fromEntries(
-          Object.entries(inputs).map(([name, tensor]) => {
-            if (!name.startsWith("cache")) return [name, tensor];
-            const from = tensor.storage as Float32Array, storage = fast.caches.take(from.length);
-            storage.set(from);
-            return [name, { ...tensor, storage: storage as Float32Array<ArrayBuffer> }];
-          }),
-        );
-        const actual = await fast.run(inputs), again = await fast.run(inMemory);
-        for (const [output, { storage, shape }] of Object.entries(expected)) {
-          const one = actual[output].storage as Float32Array, other = storage as Float32Array;
-          assert.deepEqual(actual[output].shape, shape);
-          assert.deepEqual(again[output].storage, one, "a cache in the program's memory");
+        const inputs = stepInputs(model, streams), { logits, ...expected } = await reference.run(inputs);
+        const inMemory = inMemoryOf(fast, inputs), actual = await fast.run(inMemory);
+        assert.deepEqual(Object.keys(actual), ["logits"]);
+        assert.deepEqual(actual.logits.shape, logits.shape);
+        const near = (one: Float32Array, { storage }: Tensor, what: string) => {
+          const other = storage as Float32Array;
           const difference = Math.sqrt(one.reduce((total, value, i) => total + (value - other[i]) ** 2, 0));
           const size = Math.sqrt(other.reduce((total, value) => total + value ** 2, 0));
-          assert.ok(difference < tolerance * size, `${output}, ${streams} streams: ${difference / size}`);
+          assert.ok(difference < tolerance * size, `${what}, ${streams} streams: ${difference / size}`);
+        };
+        near(actual.logits.storage as Float32Array, logits, "logits");
+        for (const [cache, written] of Object.entries(expected)) {
+          near(atSlots(inMemory[cache], inMemory.slots.storage as Int32Array), written, cache);
         }
       }
       fast.close();
@@ -314,6 +340,46 @@ for (const [name, folder, tolerance] of models) {
       reference.close();
     });
   }
+
+  Deno.test(`${name} in NF4 with LoRA: prompts read at once, or in parts, are those read token by token, to the bit`, async () => {
+    const model = await tuned(folder), { fast } = decoders(model, 2), { config } = model;
+    const prompts = [numbers(1, 13), numbers(2, 1), numbers(3, 30)]
+      .map((prompt) => [...prompt].map((x) => Math.floor((x + 1) / 2 * config.vocabSize)));
+    const tokens = prompts.flatMap((ids, stream) => ids.map((id, position) => ({ id, stream, position })));
+    const integers = (values: number[], ...shape: number[]): Tensor => ({
+      dtype: "i32",
+      shape,
+      storage: Int32Array.from(values),
+    });
+    /** The logits behind each prompt, and the caches; `parts` says which tokens go together. */
+    const read = async (parts: (typeof tokens)[]) => {
+      const inputs = inMemoryOf(fast, stepInputs(model, prompts.length)), found: Float32Array[] = [];
+      for (const part of parts) {
+        const ends = part.flatMap(({ stream, position }, i) =>
+          position + 1 === prompts[stream].length ? [i] : []
+        );
+        const last = ends.length ? ends : [0], { vocabSize } = config;
+        const { logits } = await fast.run({
+          ...inputs,
+          ids: integers(part.map(({ id }) => id), part.length),
+          positions: integers(part.map(({ position }) => position), part.length),
+          ranges: integers(part.flatMap(({ position }) => [0, position]), part.length, 2),
+          slots: integers(part.map(({ stream, position }) => 64 * stream + position), part.length),
+          last: integers(last, last.length),
+        });
+        const all = logits.storage as Float32Array;
+        ends.forEach((end, i) => found[part[end].stream] = all.slice(i * vocabSize, (i + 1) * vocabSize));
+      }
+      const slots = Int32Array.from(tokens, ({ stream, position }) => 64 * stream + position);
+      const caches = Object.keys(inputs).filter((name) => name.startsWith("cache"));
+      return { found, caches: caches.map((name) => atSlots(inputs[name], slots)) };
+    };
+    const oneByOne = await read(tokens.map((token) => [token]));
+    assert.equal(oneByOne.found.length, 3);
+    assert.deepEqual(await read([tokens]), oneByOne);
+    assert.deepEqual(await read([tokens.slice(0, 9), tokens.slice(9, 20), tokens.slice(20)]), oneByOne);
+    fast.close();
+  });
 }
 
 Deno.test("room that is given back is used again: caches that grow take at most three times what they need", () => {
@@ -349,7 +415,9 @@ Deno.test("a cache beyond the 4 GB is refused in a sentence, and leaves the othe
   assert.throws(() => caches.take(2 ** 30), UserError);
   assert.deepEqual(small.slice(-2), Float32Array.of(7, 7));
   const part = { dtype: "f32", shape: [1, 1, 25, 20], storage: small.subarray(500) } as unknown as Tensor;
-  assert.equal(caches.place("a part", part, Int32Array.of(0, 25)), small.byteOffset + 2000);
+  assert.equal(caches.place(part), small.byteOffset + 2000);
+  const elsewhere = { dtype: "f32", shape: [1, 1, 25, 20], storage: new Float32Array(500) } as Tensor;
+  assert.throws(() => caches.place(elsewhere), /no room for/);
   caches.free(small);
   caches.free(small);
   assert.equal(caches.take(1000).byteOffset, small.byteOffset);

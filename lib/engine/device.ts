@@ -9,7 +9,7 @@ export interface Program {
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
   /** Whether a constant that it was compiled with has been overwritten since: then compile anew. */
   readonly outdated?: boolean;
-  /** Room, with anything in it, for caches that the program reads where they are; others it has to copy. */
+  /** Room, with anything in it, for the caches that the program reads and writes in place; it takes no others. */
   readonly caches?: { take(length: number): Float32Array; free(array: Float32Array): void };
   /** Frees what the program holds. */
   close(): void;
@@ -37,13 +37,20 @@ export interface Device {
   free(...tensors: Tensor[]): void;
   /**
    * Makes a graph runnable. `constants` are inputs whose content never changes (see lib/engine/onnx); `threads` (CPU) are
-   * fewer than the device's for a program that is not worth them; `step` (CPU): the graph is one of a token a stream, with
-   * weights in few bits, and runs in WebAssembly where that has kernels for it (lib/engine/wasm).
+   * fewer than the device's for a program that is not worth them.
    */
   compile(
     graph: Graph,
-    options?: { constants?: Readonly<Record<string, Tensor>>; threads?: number; step?: boolean },
+    options?: { constants?: Readonly<Record<string, Tensor>>; threads?: number },
   ): Promise<Program>;
+  /**
+   * A program of WebAssembly for a decode step with weights in few bits, which writes its caches in place (lib/engine/wasm);
+   * undefined where it has not got all the kernels, and on a GPU.
+   */
+  compileStep(
+    graph: Graph,
+    constants: Readonly<Record<string, Tensor>>,
+  ): Promise<Program | undefined>;
   /** Hands recorded work to the GPU; nothing to do on the CPU. */
   flush(): void;
   /** Bytes and number of the tensors that were not freed, and the most bytes at once. */

@@ -58,10 +58,14 @@ export function upload(
  * Where a program writes keys and values (where JavaScript writes them, programs have no such input), and which columns count
  * for each token, where they choose.
  */
-export function slotInput(batch: PromptBatch, slots: readonly Slot[]): Tensors {
+export function slotInput(
+  batch: PromptBatch,
+  slots: readonly Slot[],
+  { inPlace = false }: { inPlace?: boolean } = {},
+): Tensors {
   const { setup: { cacheOnDevice, choosing }, cache: { capacity } } = batch;
   return {
-    ...(cacheOnDevice
+    ...(cacheOnDevice || inPlace
       ? { slots: upload(batch, slots.map(({ stream, position }) => stream * capacity + position)) }
       : {}),
     ...(choosing ? { counted: countedColumns(batch, slots) } : {}),

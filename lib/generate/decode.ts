@@ -3,9 +3,10 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { withReadyMagnitudes } from "../lora/dora.ts";
 import type { Model } from "../models/model.ts";
+import { reportApproximation } from "./approximation.ts";
 import { createBatch, type PromptBatch, setupOf } from "./batch.ts";
 import type { Slot } from "./cache.ts";
-import { borrowDecoder, decodeStep, reportApproximation } from "./decoder.ts";
+import { borrowDecoder, decodeStep } from "./decoder.ts";
 import { checkGenerationMemory } from "./memory.ts";
 import { createPicker, type PickSettings } from "./pick.ts";
 import { readPrompts } from "./prompts.ts";

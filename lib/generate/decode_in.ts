@@ -10,8 +10,9 @@ import type { Model } from "../models/model.ts";
  *
  * Of an NF4 model 4 bits are its own codes, which a program in WebAssembly reads (levels to 7 bits, activations to 8; the head in
  * 7 bits); where that has no kernel (DoRA, more than 3 GB of weights) and of a dense model they are symmetric copies in blocks of
- * 32 with a float32 scale each, as llama.cpp's Q4_0 (in 8 bits Q8_0), the head in 8 bits. Prompts are read with the weights
- * themselves; so are training and every score. The first answer says how far the logits move. On a GPU nothing changes.
+ * 32 with a float32 scale each, as llama.cpp's Q4_0 (in 8 bits Q8_0), the head in 8 bits. The program in WebAssembly reads prompts
+ * too; otherwise they are read with the weights themselves, and so are training and every score. The first answer says how far
+ * the logits move. On a GPU nothing changes.
  *
  * @param bits 4 or 8
  * @returns a model that shares everything with the given one

@@ -15,8 +15,10 @@ export interface Decoder {
   readonly program: Program;
   /** It computes with copies of the weights in so few bits. */
   readonly bits?: 4 | 8;
-  /** Whether it reads prompts too: its weights are exact, and faster than as inputs. */
+  /** Whether it reads prompts too: faster than block by block. */
   readonly readsPrompts: boolean;
+  /** Whether it writes keys and values into its caches itself. */
+  readonly inPlace?: boolean;
 }
 
 interface Known {
@@ -110,13 +112,16 @@ async function makeDecoder(
   { model, setup }: Pick<PromptBatch, "model" | "setup">,
   bits: 4 | 8 | undefined,
 ): Promise<Decoder> {
-  const weights = tensorsUnder(model, "");
-  // NF4's own codes are read in 4 bits by a program of WebAssembly, which copies all it reads.
-  const step = bits === 4 && hasNF4(model);
-  const constants = step ? ofBase(model, weights) : builtIn(model, weights, bits);
-  const program = await model.device.compile(decodeGraph(setup, typesOf(weights), bits), { constants, step });
-  const readsPrompts = bits === undefined && Object.keys(constants).length > 0;
-  return { program, bits, readsPrompts };
+  const weights = tensorsUnder(model, ""), types = typesOf(weights);
+  if (bits === 4 && hasNF4(model)) {
+    // NF4's own codes are read by a program of WebAssembly, which copies all it reads.
+    const graph = decodeGraph(setup, types, { bits, inPlace: true });
+    const program = await model.device.compileStep(graph, ofBase(model, weights));
+    if (program) return { program, bits, readsPrompts: true, inPlace: true };
+  }
+  const constants = builtIn(model, weights, bits);
+  const program = await model.device.compile(decodeGraph(setup, types, { bits }), { constants });
+  return { program, bits, readsPrompts: bits === undefined && Object.keys(constants).length > 0 };
 }
 
 const isQuantisedPart = (name: string) => /weight\.(codes|absmax|nested|offset|codebook)/.test(name);
@@ -147,16 +152,16 @@ export function denseBuiltIn(model: Model, weights: Tensors, bits = 32): Tensors
 /** The token `ids` of every stream goes to its slot in the cache; returns the logits after it. */
 export async function decodeStep(
   batch: PromptBatch,
-  { program }: Decoder,
+  decoder: Decoder,
   ids: Tensor,
   slots: readonly Slot[],
 ): Promise<Tensor> {
   const { model, setup, cache } = batch;
   cache.reserve(Math.max(...slots.map(({ position }) => position)) + 1);
-  const inputs = { ...stepInputs(batch, slots), ...slotInput(batch, slots) };
-  const { logits, ...written } = await program.run({ ids, ...inputs, ...lasting(batch) });
+  const inputs = { ...stepInputs(batch, slots), ...slotInput(batch, slots, decoder) };
+  const { logits, ...written } = await decoder.program.run({ ids, ...inputs, ...lasting(batch) });
   model.device.free(...Object.values(inputs));
-  if (!setup.cacheOnDevice) keep(batch, written, slots);
+  if (!setup.cacheOnDevice && !decoder.inPlace) keep(batch, written, slots);
   return logits;
 }
 
@@ -169,7 +174,7 @@ export function keep({ model, cache }: PromptBatch, written: Tensors, slots: rea
 }
 
 /** Each stream sees what the cache holds before its slot, or the window's part of it. */
-function stepInputs(batch: PromptBatch, slots: readonly Slot[]): Tensors {
+export function stepInputs(batch: PromptBatch, slots: readonly Slot[]): Tensors {
   const { config } = batch.model;
   const seen = slots.map(({ position }) => [firstSeen(0, position + 1, config), position]);
   return {
@@ -191,41 +196,4 @@ export function lasting({ model, rotary, cache }: PromptBatch): Tensors {
   const weights = weightsOf.get(model) ?? tensorsUnder(model, "");
   weightsOf.set(model, weights);
   return { ...rotary, ...weights, ...Object.fromEntries(caches) };
-}
-
-/** Bases of which it was said, and for how many bits. */
-const reported = new WeakMap<Model["weights"], Set<number>>();
-
-/**
- * Says once what copies in few bits change: the prompts' last tokens go through the decoder too, and its logits are compared with
- * the exact ones.
- */
-export async function reportApproximation(
-  batch: PromptBatch,
-  decoder: Decoder,
-  logits: Tensor,
-): Promise<void> {
-  const { model: { device, weights }, prompts } = batch, { bits } = decoder;
-  const known = reported.get(weights) ?? new Set();
-  if (bits === undefined || known.has(bits)) return;
-  reported.set(weights, known.add(bits));
-  const slots = prompts.map(({ length }, stream): Slot => ({ stream, position: length - 1 }));
-  const ids = upload(batch, prompts.map((ids) => ids.at(-1)!));
-  const inputs = { ids, ...stepInputs(batch, slots), ...slotInput(batch, slots) };
-  const outputs = await decoder.program.run({ ...inputs, ...lasting(batch) });
-  const [exact, other] = await device.read(logits, outputs.logits);
-  let largest = 0, squares = 0, reference = 0;
-  exact.forEach((value, i) => {
-    const difference = Math.abs(value - other[i]);
-    largest = Math.max(largest, difference);
-    squares += difference ** 2;
-    reference += value ** 2;
-  });
-  device.free(...Object.values(inputs), ...Object.values(outputs));
-  const share = (100 * Math.sqrt(squares / reference)).toFixed(2);
-  console.info(
-    `Answers are decoded from ${bits}-bit copies of the weights: logits differ by at most ${
-      largest.toFixed(3)
-    }, ${share} % in the mean square.`,
-  );
 }

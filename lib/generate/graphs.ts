@@ -99,12 +99,16 @@ export function promptHeadGraph(setup: GenerationSetup, weights: Types): Graph {
 /**
  * Tokens through the whole model: ids and caches -> the logits after tokens `last`, and new keys and values. Either one token
  * of every stream, or (on the CPU) tokens of prompts: see cachedAttention. With `bits`, constant weights are multiplied with
- * as copies in so few bits, the head's in 8, and the program reads no prompts.
+ * as copies in so few bits, the head's in 8, and the program reads no prompts, unless it writes keys and values into the
+ * caches first (`inPlace`) and so finds there what a prompt's tokens see of one another.
  */
-export function decodeGraph(setup: GenerationSetup, weights: Types, bits?: 4 | 8): Graph {
-  const { config, lora, cacheOnDevice } = setup;
-  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i),
-    decodesOnly = bits !== undefined;
+export function decodeGraph(
+  setup: GenerationSetup,
+  weights: Types,
+  { bits, inPlace = false }: { bits?: 4 | 8; inPlace?: boolean } = {},
+): Graph {
+  const { config, lora, cacheOnDevice } = setup, decodesOnly = bits !== undefined && !inPlace;
+  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i);
   const cache = cacheType(config, "streams");
   const caches = layers.flatMap((i): [string, Type][] => [[`cacheK.${i}`, cache], [`cacheV.${i}`, cache]]);
   const types: Types = {
@@ -112,24 +116,26 @@ export function decodeGraph(setup: GenerationSetup, weights: Types, bits?: 4 | 8
     ranges: i32("tokens", 2),
     last: i32("ends"),
     ...tokenTypes(setup, "tokens"),
-    ...(cacheOnDevice ? { slots: i32("tokens") } : {}),
+    ...(cacheOnDevice || inPlace ? { slots: i32("tokens") } : {}),
     ...Object.fromEntries(caches),
     ...weights,
   };
+  const write = (cache: Value, x: Value, { slots }: Values) => writeCache(cache, x, slots);
   return trace<Types>(types, (values) => {
     const outputs: Record<string, Value> = {};
     let x = embed(values.ids, values["model.embed_tokens.weight"], config);
     for (const i of layers) {
       const layer = symbolicLayer(values, `model.layers.${i}.`, lora && { config: lora }, bits);
-      const [cacheK, cacheV] = [values[`cacheK.${i}`], values[`cacheV.${i}`]];
-      const attend = (q: Value, k: Value, v: Value) =>
-        cachedAttention(q, k, v, { k: cacheK, v: cacheV, ranges: values.ranges }, {
-          ...headShape(config),
-          decodesOnly,
-        });
+      const names = [`cacheK.${i}`, `cacheV.${i}`];
+      let [cacheK, cacheV] = names.map((name) => values[name]);
+      const attend = (q: Value, k: Value, v: Value) => {
+        if (inPlace) [cacheK, cacheV] = [write(cacheK, k, values), write(cacheV, v, values)];
+        const cache = { k: cacheK, v: cacheV, ranges: values.ranges };
+        return cachedAttention(q, k, v, cache, { ...headShape(config), decodesOnly });
+      };
       const { y, k, v } = decoderBlock(x, layer, rotationOf(values), attend, config);
-      outputs[`cacheK.${i}`] = cacheOnDevice ? writeCache(cacheK, k, values.slots) : k;
-      outputs[`cacheV.${i}`] = cacheOnDevice ? writeCache(cacheV, v, values.slots) : v;
+      const made = cacheOnDevice ? [write(cacheK, k, values), write(cacheV, v, values)] : [k, v];
+      names.forEach((name, part) => outputs[name] = inPlace ? [cacheK, cacheV][part] : made[part]);
       x = y;
     }
     return { logits: scores(gatherRows(x, values.last), values, setup, bits && 8), ...outputs };

@@ -10,12 +10,27 @@ import { type Decoder, keep, lasting } from "./decoder.ts";
 import { promptBlockGraph, promptEndsGraph, promptHeadGraph } from "./graphs.ts";
 
 /** Fills the cache; returns the logits [streams, vocabulary] after each prompt's last token. */
-export async function readPrompts(batch: PromptBatch, decoder: Decoder): Promise<Tensor> {
-  const { prompts, cache } = batch;
-  const lengths = prompts.map(({ length }) => length);
+export function readPrompts(batch: PromptBatch, decoder: Decoder): Promise<Tensor> {
+  const most = decoder.inPlace ? inPlaceAtOnce : undefined;
+  return readAll(batch, most, (chunks, held) => readChunks(batch, decoder, chunks, held));
+}
+
+/** The same with the weights as they are. */
+export function readExactly(batch: PromptBatch): Promise<Tensor> {
+  return readAll(batch, undefined, (chunks, held) => throughBlocks(batch, chunks, held));
+}
+
+/** A program that writes into its caches is made for so many tokens at once. */
+const inPlaceAtOnce = 256;
+
+async function readAll(
+  { prompts, cache }: PromptBatch,
+  most: number | undefined,
+  read: (chunks: readonly Chunk[], held: HeldPast) => Promise<Tensor>,
+): Promise<Tensor> {
+  const lengths = prompts.map(({ length }) => length), held: HeldPast = {};
   cache.reserve(Math.max(...lengths) + 1);
-  const held: HeldPast = {};
-  const logits = await readChunks(batch, decoder, chunksOf(lengths), held);
+  const logits = await read(chunksOf(lengths, most), held);
   held.past?.free();
   return logits;
 }
@@ -38,30 +53,30 @@ export function readChunks(
 /** The whole model as one program, on the CPU. */
 async function throughDecoder(
   batch: PromptBatch,
-  { program }: Decoder,
+  { program, inPlace }: Decoder,
   chunks: readonly Chunk[],
 ): Promise<Tensor> {
   const { model: { device, config }, prompts, cache } = batch;
+  /** One stream's: otherwise the program would take the tokens for one of every stream. */
+  const ofFirst = ({ slots }: Chunk) =>
+    Object.fromEntries(cache.keys.flatMap((_, layer) => {
+      const { k, v } = cache.ofStream(layer, slots[0].stream);
+      return [[`cacheK.${layer}`, k], [`cacheV.${layer}`, v]];
+    }));
   const all = device.zeros([prompts.length, config.vocabSize], "f32");
   for (const chunk of chunks) {
     const { slots, ends } = chunk;
     // Without an end the first token's logits are computed, as no program takes nothing.
     const last = ends.length > 0 ? ends.map(({ place }) => place) : [0];
     const inputs = {
-      ...tokenInputs(batch, chunk, true),
-      ...slotInput(batch, slots),
+      // Where keys are in the cache already they are numbered there.
+      ...tokenInputs(batch, inPlace ? { ...chunk, isPart: true } : chunk, true),
+      ...slotInput(batch, slots, { inPlace }),
       last: upload(batch, last),
     };
-    const own = cache.keys.flatMap((_, layer) => {
-      const { k, v } = cache.ofStream(layer, slots[0].stream);
-      return [[`cacheK.${layer}`, k], [`cacheV.${layer}`, v]];
-    });
-    const { logits, ...written } = await program.run({
-      ...lasting(batch),
-      ...Object.fromEntries(own),
-      ...inputs,
-    });
-    keep(batch, written, slots);
+    const caches = inPlace ? {} : ofFirst(chunk);
+    const { logits, ...written } = await program.run({ ...lasting(batch), ...caches, ...inputs });
+    if (!inPlace) keep(batch, written, slots);
     ends.forEach(({ stream }, row) => {
       const from = (logits.storage as Float32Array).subarray(
         row * config.vocabSize,

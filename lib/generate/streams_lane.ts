@@ -3,8 +3,9 @@
 import { withReadyMagnitudes } from "../lora/dora.ts";
 import { activeAdapter, headName, type Model } from "../models/model.ts";
 import { rotaryTables } from "../models/rotary.ts";
+import { reportApproximation } from "./approximation.ts";
 import { type Columns, type PromptBatch, upload } from "./batch.ts";
-import { borrowDecoder, type Decoder, decodeStep, reportApproximation } from "./decoder.ts";
+import { borrowDecoder, type Decoder, decodeStep } from "./decoder.ts";
 import type { GenerationSetup } from "./graphs.ts";
 import { readChunks } from "./prompts.ts";
 import { createRowCache, type RowCache } from "./streams_cache.ts";

@@ -1,7 +1,7 @@
 // The CPU as a device: tensors are typed arrays, programs are onnxruntime sessions.
 import { UserError } from "../../errors.ts";
 import { allocate, elementCount, fromHalf, type TypedArray } from "../dtype.ts";
-import type { Device } from "../device.ts";
+import type { Device, Program } from "../device.ts";
 import { byteLength, type Tensor } from "../tensor.ts";
 import { compileOnnx } from "./program.ts";
 import { loadOnnxRuntime } from "./runtime.ts";
@@ -35,6 +35,25 @@ export async function openCPU(
     }
     return tensor;
   };
+  /** Says when a constant has been overwritten, and knows whose its outputs are. */
+  const watched = (program: Program, constants: Readonly<Record<string, Tensor>>): Program => {
+    const copy = { outdated: false };
+    for (const { storage } of Object.values(constants)) {
+      copies.set(storage, (copies.get(storage) ?? new Set()).add(copy));
+    }
+    return {
+      caches: program.caches,
+      get outdated() {
+        return copy.outdated;
+      },
+      async run(inputs) {
+        const outputs = await program.run(inputs);
+        for (const tensor of Object.values(outputs)) results.add(own(tensor).storage);
+        return outputs;
+      },
+      close: program.close,
+    };
+  };
   return {
     backend: "cpu",
     name: `CPU, ${threads} thread${threads === 1 ? "" : "s"} (onnxruntime)`,
@@ -64,26 +83,14 @@ export async function openCPU(
         }
       }
     },
-    async compile(graph, { step = false, ...options } = {}) {
-      const copy = { outdated: false };
-      for (const { storage } of Object.values(options.constants ?? {})) {
-        copies.set(storage, (copies.get(storage) ?? new Set()).add(copy));
-      }
+    compile: async (graph, options) => {
       const settings = { constants: {}, threads, ...options };
-      const inWasm = step ? (await import("../wasm/program.ts")).compileWasm(graph, settings) : undefined;
-      const program = inWasm ?? await compileOnnx(graph, settings);
-      return {
-        caches: inWasm?.caches,
-        get outdated() {
-          return copy.outdated;
-        },
-        async run(inputs) {
-          const outputs = await program.run(inputs);
-          for (const tensor of Object.values(outputs)) results.add(own(tensor).storage);
-          return outputs;
-        },
-        close: program.close,
-      };
+      return watched(await compileOnnx(graph, settings), settings.constants);
+    },
+    compileStep: async (graph, constants) => {
+      const { compileWasm } = await import("../wasm/program.ts");
+      const program = compileWasm(graph, { constants, threads });
+      return program && watched(program, constants);
     },
     flush() {},
     memory: () => ({ live: bytes, peak, buffers: live.size }),

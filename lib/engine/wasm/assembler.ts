@@ -92,6 +92,7 @@ export const i32x4 = {
   maxS: behind(simd(184)),
 };
 export const f32x4 = {
+  gt: behind(simd(68)),
   splat: behind(simd(19)),
   extract: (value: Code, lane: number): Code => [value, simd(31), lane],
   abs: behind(simd(224)),

@@ -1,5 +1,5 @@
-// One new token of every stream attends to its stream's cached keys and to itself: see cachedAttention. Heads that share keys are
-// computed side by side, with four positions at a time.
+// Tokens attend to their stream's cached keys, which may be those of tokens computed with them, and to themselves: see
+// cachedAttention. Heads that share keys are computed side by side, with four positions at a time.
 import {
   type Code,
   f32,
@@ -46,15 +46,32 @@ export const scoreBytes = (positions: number, side: number): number =>
 export const readBeyond = 3 * 4 * 256;
 
 /**
- * `name(q, qStride, k, kStride, v, vStride, cache, ranges, out, outStride, scores, rows, begin, step)`: of all rows' parts of
- * `side` heads those numbered begin, begin + step, ... At `cache` stand the addresses of keys and values and the cache's
- * positions; `scores` is a room of scoreBytes.
+ * `name(q, qStride, k, kStride, v, vStride, cache, slots, ranges, out, outStride, scores, rows, begin, step)`: of all rows' parts of
+ * `side` heads those numbered begin, begin + step, ... At `cache` stand the addresses of keys and values and the cache's positions;
+ * slots[row] / positions is a row's stream; `scores` is a room of scoreBytes.
  */
 export function attention(name: string, { heads, kvHeads, size, scale, side }: AttentionShape): WasmFunction {
   return func(
     name,
-    14,
-    (local, q, qStride, k, kStride, v, vStride, cache, ranges, out, outStride, scores, rows, begin, step) => {
+    15,
+    (
+      local,
+      q,
+      qStride,
+      k,
+      kStride,
+      v,
+      vStride,
+      cache,
+      slots,
+      ranges,
+      out,
+      outStride,
+      scores,
+      rows,
+      begin,
+      step,
+    ) => {
       const locals = (count: number, type: number) => Array.from({ length: count }, () => local(type));
       const [row, part, query, own, count, left, at, to, first, result] = locals(10, I32);
       const [x, y, z] = locals(3, V128), largest = locals(side, V128), ones = locals(side, V128);
@@ -67,8 +84,9 @@ export function attention(name: string, { heads, kvHeads, size, scale, side }: A
       const keys = locals(4, V128);
       const kvHead = i32.divU(i32.mul(get(part), int(side)), int(heads / kvHeads));
       const cached = (which: number): Code => {
-        const head = i32.add(i32.mul(get(row), int(kvHeads)), kvHead);
-        const position = i32.add(i32.mul(head, i32.load(get(cache), 8)), get(first));
+        const past = i32.load(get(cache), 8), slot = i32.load(i32.add(get(slots), i32.shl(get(row), int(2))));
+        const head = i32.add(i32.mul(i32.divU(slot, past), int(kvHeads)), kvHead);
+        const position = i32.add(i32.mul(head, past), get(first));
         return i32.add(i32.load(get(cache), which), i32.mul(position, int(bytes)));
       };
       const rowOf = (x: number, stride: number, head: Code) =>

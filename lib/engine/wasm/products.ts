@@ -21,7 +21,7 @@ import {
   type WasmFunction,
   when,
 } from "./assembler.ts";
-import { advance, each, ROUNDER, ROUNDER_BITS, splat, sumOfLanes, zero } from "./macros.ts";
+import { advance, each, ROUNDER, ROUNDER_BITS, splat, sumsOfLanes, zero } from "./macros.ts";
 import { type Format, formats, NF4_BYTES } from "./pack.ts";
 
 /** A block of activations: 64 bytes, their scale (f32), and -64 times their sum (i32), which undoes the weights' offset of 64. */
@@ -122,31 +122,48 @@ function tile(format: Format, size: Tile): WasmFunction {
   );
 }
 
+/** Where there are many rows, so many groups are read at a time: they stay in the nearest cache until the last row. */
+const strip = 32;
+
 /** `product(weight, activations, stride, out, outStride, groups, blocks, rows)`: as many tiles as it takes. */
 function product(format: Format, index: (name: string) => Code): WasmFunction {
   return func(format, 8, (local, weight, activations, stride, out, outStride, groups, blocks, rows) => {
-    const times = local(I32), done = local(I32);
+    const [times, done, some, from, to, left] = Array.from({ length: 6 }, () => local(I32));
+    const bytes = i32.mul(get(blocks), int(formats[format].bytes));
     const run = (name: string, begin: Code, count: Code): Code => [
-      i32.add(get(weight), i32.mul(begin, i32.mul(get(blocks), int(formats[format].bytes)))),
-      [get(activations), get(stride), i32.add(get(out), i32.mul(begin, int(16))), get(outStride)],
+      i32.add(get(weight), i32.mul(begin, bytes)),
+      [get(from), get(stride), i32.add(get(to), i32.mul(begin, int(16))), get(outStride)],
       [count, get(blocks), index(name)],
     ];
-    return tiles.map((size) => {
-      const fits = i32.gtS(get(rows), int(size.rows - 1));
+    const allRows = tiles.map((size) => {
+      const fits = i32.gtS(get(left), int(size.rows - 1));
       return when(
         fits,
         loop(
-          set(times, i32.divU(get(groups), int(size.groups))),
+          set(times, i32.divU(get(some), int(size.groups))),
           set(done, i32.mul(get(times), int(size.groups))),
           run(tileName(format, size), int(0), get(times)),
-          run(tileName(format, single(size.rows)), get(done), i32.sub(get(groups), get(done))),
-          set(activations, i32.add(get(activations), i32.mul(get(stride), int(size.rows)))),
-          set(out, i32.add(get(out), i32.mul(get(outStride), int(size.rows)))),
-          set(rows, i32.sub(get(rows), int(size.rows))),
+          run(tileName(format, single(size.rows)), get(done), i32.sub(get(some), get(done))),
+          advance(from, i32.mul(get(stride), int(size.rows))),
+          advance(to, i32.mul(get(outStride), int(size.rows))),
+          advance(left, int(-size.rows)),
           fits,
         ),
       );
     });
+    const isPart = i32.and(i32.gtS(get(rows), int(8)), i32.gtS(get(groups), int(strip)));
+    return when(
+      get(groups),
+      loop(
+        set(some, i32.select(int(strip), get(groups), isPart)),
+        [set(from, get(activations)), set(to, get(out)), set(left, get(rows))],
+        allRows,
+        advance(weight, i32.mul(get(some), bytes)),
+        advance(out, i32.mul(get(some), int(16))),
+        set(groups, i32.sub(get(groups), get(some))),
+        get(groups),
+      ),
+    );
   });
 }
 
@@ -217,37 +234,42 @@ export const quantize: WasmFunction = func(
 );
 
 /**
- * `plain(weight, x, stride, c, cStride, out, outStride, count, inner, rows, alpha)`: out = alpha x W^T + c in f32, `count`
- * rows of the weight, `inner` numbers each (a multiple of 4); `alpha` is an address, and so is c, or 0.
+ * `plain(weight, x, stride, c, cStride, out, outStride, groups, inner, rows, alpha)`: out = alpha x W^T + c in f32, `groups` of
+ * four rows of the weight, `inner` numbers each (a multiple of 4); `alpha` is an address, and so is c, or 0.
  */
 export const plain: WasmFunction = func(
   "plain",
   11,
-  (local, weight, x, stride, c, cStride, out, outStride, count, inner, rows, alpha) => {
-    const w = local(I32),
-      to = local(I32),
-      from = local(I32),
-      add = local(I32),
-      n = local(I32),
-      k = local(I32);
-    const sum = local(V128);
-    return each(rows, [
-      [set(w, get(weight)), set(to, get(out)), set(add, get(c)), set(n, get(count))],
-      each(n, [
-        [set(sum, zero), set(from, get(x)), set(k, i32.shrU(get(inner), int(2)))],
-        each(k, [
-          set(sum, f32x4.add(get(sum), f32x4.mul(v128.load(get(w)), v128.load(get(from))))),
-          set(w, i32.add(get(w), int(16))),
-          set(from, i32.add(get(from), int(16))),
-        ]),
-        f32.store(get(to), f32.mul(sumOfLanes(sum), f32.load(get(alpha)))),
-        when(get(c), f32.store(get(to), f32.add(f32.load(get(to)), f32.load(get(add))))),
-        set(to, i32.add(get(to), int(4))),
-        set(add, i32.add(get(add), int(4))),
-      ]),
-      set(x, i32.add(get(x), get(stride))),
-      set(out, i32.add(get(out), get(outStride))),
+  (local, weight, x, stride, c, cStride, out, outStride, groups, inner, rows, alpha) => {
+    const locals = (count: number, type: number) => Array.from({ length: count }, () => local(type));
+    const [to, add, group, k, from, rowBytes] = locals(6, I32), weights = locals(4, I32);
+    const sums = locals(4, V128), spare = locals(2, V128), value = local(V128), factor = local(V128);
+    const next = [
+      advance(x, get(stride)),
+      advance(out, get(outStride)),
       set(c, i32.select(i32.add(get(c), get(cStride)), int(0), get(c))),
-    ]);
+    ];
+    return [
+      [set(factor, v128.load32Splat(get(alpha))), set(rowBytes, i32.shl(get(inner), int(2)))],
+      each(rows, [
+        [set(weights[0], get(weight)), set(to, get(out)), set(add, get(c)), set(group, get(groups))],
+        each(group, [
+          weights.slice(1).map((at, i) => set(at, i32.add(get(weights[i]), get(rowBytes)))),
+          sums.map((sum) => set(sum, zero)),
+          [set(from, get(x)), set(k, i32.shrU(get(inner), int(2)))],
+          each(k, [
+            set(value, v128.load(get(from))),
+            sums.map((sum, i) => set(sum, f32x4.madd(get(value), v128.load(get(weights[i])), get(sum)))),
+            [from, ...weights].map((at) => advance(at, int(16))),
+          ]),
+          set(weights[0], get(weights[3])), // which is where the next group begins
+          set(value, f32x4.mul(sumsOfLanes(sums, spare), get(factor))),
+          when(get(c), set(value, f32x4.add(get(value), v128.load(get(add))))),
+          v128.store(get(to), get(value)),
+          [to, add].map((at) => advance(at, int(16))),
+        ]),
+        next,
+      ]),
+    ];
   },
 );

@@ -1,4 +1,5 @@
-// The decode step in WebAssembly: one call for one token of every stream, on all threads, with weights of four bits.
+// The decode step in WebAssembly: one call for a token of every stream, or for many of their prompts, on all threads, with
+// weights of four bits.
 import { setImmediate } from "node:timers";
 import type { Program } from "../device.ts";
 import type { Graph } from "../graph.ts";
@@ -7,16 +8,18 @@ import { assemble } from "./assembler.ts";
 import { scoreBytes } from "./attention.ts";
 import { type Caches, openCaches } from "./caches.ts";
 import { type Heap, openHeap } from "./heap.ts";
-import { type Plan, planGraph, type Tensors, Unsupported } from "./plan.ts";
+import type { Tensors } from "./inputs.ts";
+import { sizesAt, Unsupported } from "./layout.ts";
+import { type Plan, planGraph } from "./plan.ts";
 import { openTeam, type Team } from "./team.ts";
 
 const PAGE = 65536, MAX_PAGES = 65536;
 /** What weights may take of the 4 GB that addresses reach: the rest is for caches. */
 const mostWeights = 3 * 2 ** 30;
-/** The first plan has room for so many tokens; more make another one. */
-const usualRows = 8;
+/** The first plan has room for so many tokens, which take memory only when they come; more make another one. */
+const usualRows = 256;
 
-/** A program whose caches may live in its memory. */
+/** A program whose caches live in its memory: it writes them in place, and gives back all other outputs. */
 export interface WasmProgram extends Program {
   readonly caches: Pick<Caches, "take" | "free">;
 }
@@ -28,8 +31,8 @@ export interface WasmSettings {
 }
 
 /**
- * The program of a graph of one token a stream (decodeGraph with `bits`); undefined where it holds what no kernel does, or the
- * machine has no relaxed SIMD.
+ * The program of a graph that writes caches and then reads them (decodeGraph with `inPlace`); undefined where it holds what no
+ * kernel does, or the machine has no relaxed SIMD.
  */
 export function compileWasm(graph: Graph, settings: WasmSettings): WasmProgram | undefined {
   const first = planned(graph, { ...settings, rows: usualRows });
@@ -126,14 +129,17 @@ function step(
     running.scores = 2 * seen + 64;
     running.scoreRooms = Array.from({ length: threads }, () => heap.take(scoreBytes(running.scores, side)));
   }
-  const places = plan.caches.map(({ k, v, at }) => ({
-    at,
-    numbers: [caches.place(k, inputs[k], ranges), caches.place(v, inputs[v], ranges), inputs[k].shape[2]],
-  }));
+  const places = plan.caches.map(({ k, v, at }) => {
+    const [streams, , positions] = inputs[k].shape;
+    return {
+      at,
+      numbers: [caches.place(inputs[k]), caches.place(inputs[v]), positions, streams > 1 ? 1 : 0],
+    };
+  });
   const words = new Int32Array(memory.buffer);
   const sizes = { tokens: inputs.ids.shape[0], ends: inputs.last.shape[0] };
-  words[plan.sizes.tokens / 4] = sizes.tokens;
-  words[plan.sizes.ends / 4] = sizes.ends;
+  words[sizesAt.tokens / 4] = sizes.tokens;
+  words[sizesAt.ends / 4] = sizes.ends;
   if (plan.scores) words.set(running.scoreRooms, plan.scores.at / 4);
   for (const { at, numbers } of places) words.set(numbers, at / 4);
   for (const feed of plan.feeds) feed(memory.buffer, inputs);

@@ -53,6 +53,9 @@ export const geluTanh: WasmFunction = gated("gelu_tanh", (x) => {
   return f32x4.mul(f32x4.add(x, cube), splat(2 * Math.sqrt(2 / Math.PI)));
 });
 
+/** up where gate is above 0, else 0. */
+export const step: WasmFunction = byElement("step", (gate, up) => v128.and(f32x4.gt(gate, zero), up));
+
 /**
  * `norm(x, stride, weight, out, outStride, length, parts, rows, constants)`: every row is `parts` of `length` numbers (a
  * multiple of 4), normed alone. At `constants`: 1 / length, eps, and what is added to the weight.
@@ -145,3 +148,45 @@ export const take: WasmFunction = func("take", 7, (local, x, stride, index, out,
     [advance(index, int(4)), advance(out, get(outStride))],
   ]);
 });
+
+/**
+ * `store(x, stride, cache, part, slots, heads, vectors, rows, begin, step)`: rows begin, begin + step, ... of x, `heads` of so
+ * many vectors, into the cache whose address stands at cache + part and whose positions at cache + 8: row t goes to
+ * slots[t] = stream * positions + position.
+ */
+export const store: WasmFunction = func(
+  "store",
+  10,
+  (local, x, stride, cache, part, slots, heads, vectors, rows, begin, step) => {
+    const [slot, past, stream, from, to, next, head, left] = Array.from({ length: 8 }, () => local(I32));
+    const bytes = i32.shl(get(vectors), int(4)), more = i32.ltS(get(begin), get(rows));
+    const first = i32.add(
+      i32.mul(i32.mul(get(stream), get(past)), i32.sub(get(heads), int(1))),
+      get(slot),
+    );
+    return [
+      set(past, i32.load(get(cache), 8)),
+      when(
+        more,
+        loop(
+          set(slot, i32.load(i32.add(get(slots), i32.shl(get(begin), int(2))))),
+          set(stream, i32.divU(get(slot), get(past))),
+          set(from, i32.add(get(x), i32.mul(get(begin), get(stride)))),
+          // (stream * heads) * past + position, where slot = stream * past + position.
+          set(next, i32.add(i32.load(i32.add(get(cache), get(part))), i32.mul(first, bytes))),
+          set(head, get(heads)),
+          each(head, [
+            [set(to, get(next)), set(left, get(vectors))],
+            each(left, [
+              v128.store(get(to), v128.load(get(from))),
+              [from, to].map((at) => advance(at, int(16))),
+            ]),
+            advance(next, i32.mul(get(past), bytes)),
+          ]),
+          advance(begin, get(step)),
+          more,
+        ),
+      ),
+    ];
+  },
+);

@@ -28,6 +28,7 @@ export async function openGPU(options: WebGPUOptions, reason: string): Promise<D
         close: program.close,
       });
     },
+    compileStep: () => Promise.resolve(undefined),
     flush: device.flush,
     memory: device.memory,
     close: device.close,
