@@ -1,6 +1,8 @@
 // Adapters side by side: answers of several adapters and of the base go on in one batch, each as alone; counted in runs.
 import assert from "node:assert/strict";
 import { join } from "@std/path";
+import type { Device } from "../lib/engine/device.ts";
+import { decodeIn } from "../lib/generate/decode_in.ts";
 import { generate } from "../lib/generate/generate.ts";
 import { openStreams } from "../lib/generate/streams.ts";
 import { attachLoRA, useAdapter } from "../lib/lora.ts";
@@ -30,6 +32,7 @@ const kinds = [
   { name: "a", r: 2, alpha: 6, targetModules: ["q_proj"] },
   { name: "b", r: 5, alpha: 5, targetModules: ["v_proj", "down_proj"], useRslora: true },
   { name: "c", r: 4, alpha: 2, targetModules: ["q_proj", "o_proj", "gate_proj"] },
+  { name: "e", r: 8, alpha: 8, targetModules: ["v_proj", "up_proj"] },
   { name: "d", r: 8, alpha: 8, targetModules: ["up_proj"] },
   { name: "q", r: 3, alpha: 6, targetModules: ["q"] }, // T5's names
   { name: "o", r: 2, alpha: 8, targetModules: ["o", "v"] },
@@ -76,6 +79,32 @@ for (const real of await devices()) {
     });
   }
 }
+
+Deno.test("in 4 bits too adapters and the base are one batch, in a program of their own", async () => {
+  const [real] = (await devices()).filter(({ backend }) => backend === "cpu"), made: boolean[] = [];
+  const compileStep: Device["compileStep"] = async (...of) => {
+    const program = await real.compileStep(...of);
+    made.push(program !== undefined);
+    return program;
+  };
+  const device = { ...real, compileStep };
+  const plain = await quantizeNF4(await initModel(config, { device, seed: 4 }));
+  const model = decodeIn(await withAdapters(plain, ["c", "e"]), { bits: 4 });
+  const names = [null, "c", "e", "c", "e"], expected: number[][] = [];
+  for (const [i, name] of names.entries()) {
+    expected.push(await generate(useAdapter(model, name ?? undefined), prompts[i], options));
+  }
+  assert.equal(new Set(expected.map(String)).size, 5);
+  const streams = openStreams(model, { maxStreams: 5, maxLength: 64 });
+  const answers = await Promise.all(names.map(async (adapter, i) => {
+    const tokens = await Array.fromAsync(streams.submit(prompts[i], { ...options, adapter }));
+    return tokens.map(({ token }) => token);
+  }));
+  assert.deepEqual(answers, expected);
+  await streams.close();
+  // The base's, c's and e's twice (only the last one is kept), and that of both.
+  assert.deepEqual(made, [true, true, true, true, true, true]);
+});
 
 Deno.test("what does not fit side by side goes on beside it: larger ranks, DoRA", async () => {
   const [cpu] = await devices(), { device, runs } = counting(cpu);

@@ -3,7 +3,7 @@ import type { Node, Value } from "../graph.ts";
 import { attention, headsSideBySide } from "./attention.ts";
 import { type Code, i32, int } from "./assembler.ts";
 import type { Fill, Inputs } from "./inputs.ts";
-import { groupsOf, type Layout, must, type Place, rowsOf, widthOf } from "./layout.ts";
+import { groupsOf, type Layout, must, type Place, widthOf } from "./layout.ts";
 import { BLOCK, type Format, packedBytes, packNF4, packSeven } from "./pack.ts";
 import { ACTIVATION_BYTES } from "./products.ts";
 
