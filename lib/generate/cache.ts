@@ -64,13 +64,23 @@ export function createCache(
   { streams, longest, room }: CacheSettings,
 ): KVCache {
   const { numHiddenLayers: layers, numKeyValueHeads: heads, headDim: size } = config;
-  const allocate = (capacity: number) =>
-    Array.from({ length: layers }, () => cacheOf(device, [streams, heads, capacity, size], room));
+  /** All of them, or none. */
+  const allocate = (capacity: number, count: number): Tensor[] => {
+    const made: Tensor[] = [];
+    try {
+      while (made.length < count) made.push(cacheOf(device, [streams, heads, capacity, size], room));
+    } catch (error) {
+      freeCaches(device, made, room);
+      throw error;
+    }
+    return made;
+  };
   let capacity = grownTo(device.backend === "cpu" ? 1 : longest, 0);
-  let keys = allocate(capacity), values = allocate(capacity);
+  const first = allocate(capacity, 2 * layers);
+  let keys = first.slice(0, layers), values = first.slice(layers);
 
   const grown = (old: Tensor[], wider: number) => {
-    const made = allocate(wider);
+    const made = allocate(wider, layers);
     old.forEach(({ storage }, layer) => {
       const from = storage as Float32Array, to = made[layer].storage as Float32Array;
       for (let head = 0; head < streams * heads; head++) {

@@ -1,4 +1,5 @@
 // Picking every stream's next token on the device, and the history of tokens that the repetition rules look at.
+import { UserError } from "../errors.ts";
 import { lowbias32 } from "../engine/ops/dropout.ts";
 import type { PickAttributes } from "../engine/ops/pick_token.ts";
 import type { Tensor } from "../engine/tensor.ts";
@@ -58,7 +59,7 @@ export function createPicker(
   };
 }
 
-/** The place of the first of the largest numbers. */
+/** The place of the first of the largest numbers; UserError where there are none, as of a damaged model. */
 export function likeliest(scores: Float32Array): number {
   // Length and scores are looked up once: beside an engine with shared memory that is six times as fast.
   const { length } = scores;
@@ -69,6 +70,11 @@ export function likeliest(scores: Float32Array): number {
       best = id;
       highest = score;
     }
+  }
+  if (Number.isNaN(highest)) {
+    throw new UserError(
+      "The model's scores are no numbers (NaN): its weights are damaged, or its training has gone astray; load others.",
+    );
   }
   return best;
 }

@@ -1,10 +1,10 @@
 // The streams that a stack of adapters (see streams_adapters.ts) answers at the moment, a row of the cache each: new ones are
 // read, then all go on by a token; they join and leave between tokens.
 import { withReadyMagnitudes } from "../lora/dora.ts";
-import { activeAdapter, headName, type Model } from "../models/model.ts";
+import type { Model } from "../models/model.ts";
 import { rotaryTables } from "../models/rotary.ts";
 import { reportApproximation } from "./approximation.ts";
-import { type Columns, type PromptBatch, upload } from "./batch.ts";
+import { type Columns, type PromptBatch, setupOf, upload } from "./batch.ts";
 import { borrowDecoder, type Decoder, decodeStep } from "./decoder.ts";
 import type { GenerationSetup } from "./graphs.ts";
 import { readChunks } from "./prompts.ts";
@@ -63,13 +63,7 @@ export async function openLane(
   const { model, free } = await withReadyMagnitudes(given);
   const { device, config } = model;
   const { cos, sin } = rotaryTables(device, config, maxLength);
-  const setup: GenerationSetup = {
-    config,
-    lora: activeAdapter(model)?.config,
-    choosing,
-    table: headName(model),
-    cacheOnDevice: device.backend === "webgpu",
-  };
+  const setup: GenerationSetup = { ...setupOf(model), ...(choosing ? { choosing } : {}) };
   const { decoder, release } = await borrowDecoder({ model, setup }).catch((error) => {
     free();
     throw error;

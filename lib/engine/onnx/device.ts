@@ -44,7 +44,7 @@ export async function openCPU(
     return {
       caches: program.caches,
       get outdated() {
-        return copy.outdated;
+        return copy.outdated || program.outdated;
       },
       async run(inputs) {
         const outputs = await program.run(inputs);

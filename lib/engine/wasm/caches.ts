@@ -1,13 +1,10 @@
 // Keys and values stand in the program's memory, which reads and writes them in place.
-import { UserError } from "../../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { readBeyond } from "./attention.ts";
 import type { Heap } from "./heap.ts";
 
 export interface Caches {
-  /**
-   * An array in the program's memory, in which anything may stand. UserError where there is no room.
-   */
+  /** An array in the program's memory, in which anything may stand. UserError where there is no room. */
   take(length: number): Float32Array;
   /** Gives such an array up; others are none of its business. */
   free(array: Float32Array): void;
@@ -19,20 +16,9 @@ export function openCaches(memory: WebAssembly.Memory, heap: Heap): Caches {
   const own = new WeakSet<Float32Array>();
   /** A memory that has grown has another one. */
   const buffers = new WeakSet<object>();
-  const room = (length: number): number => {
-    try {
-      return heap.take(4 * length + readBeyond);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      throw new UserError(
-        "Keys and values of so many and so long answers do not fit beside the weights into the 4 GB that decoding in 4 bits " +
-          "has: ask for fewer or shorter answers at a time, or decode in 8 bits (decodeIn).",
-      );
-    }
-  };
   return {
     take(length) {
-      const at = room(length);
+      const at = heap.take(4 * length + readBeyond);
       const array = new Float32Array(memory.buffer, at, length);
       buffers.add(array.buffer);
       own.add(array);

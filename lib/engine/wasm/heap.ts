@@ -1,8 +1,10 @@
 // Room behind the weights in a program's memory: for values between kernels, and for the caches.
+import { UserError } from "../../errors.ts";
+
 const PAGE = 65536;
 
 export interface Heap {
-  /** An address, a multiple of 64; the memory grows where it has to. RangeError where 4 GB do not do. */
+  /** An address, a multiple of 64; the memory grows where it has to. UserError where 4 GB do not do. */
   take(bytes: number): number;
   give(at: number): void;
 }
@@ -28,7 +30,7 @@ export function openHeap(memory: WebAssembly.Memory, begin: number): Heap {
         if (hole.bytes === 0) holes.splice(i, 1);
       } else {
         const missing = Math.ceil((end + bytes - memory.buffer.byteLength) / PAGE);
-        if (missing > 0) memory.grow(missing);
+        if (missing > 0) grow(memory, missing);
         end += bytes;
       }
       taken.set(at, bytes);
@@ -46,6 +48,18 @@ export function openHeap(memory: WebAssembly.Memory, begin: number): Heap {
       if (last.at + last.bytes === end) end = holes.pop()!.at;
     },
   };
+}
+
+function grow(memory: WebAssembly.Memory, pages: number): void {
+  try {
+    memory.grow(pages);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(
+      "So many and so long answers do not fit beside the weights into the 4 GB that decoding in 4 bits has: ask for fewer or " +
+        "shorter ones at a time, or decode in 8 bits (decodeIn).",
+    );
+  }
 }
 
 /** One of a hole and the next where they touch. */

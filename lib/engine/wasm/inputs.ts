@@ -48,16 +48,22 @@ export function openInputs(graph: Graph, constants: Tensors, layout: Layout) {
     caches,
     named,
     constant,
-    /** A tensor of f32: constant, or copied in every run; behind a weight's last rows there is room for three more. */
-    tensor(value: Value): number {
+    /**
+     * A tensor of f32: constant, or copied in every run. A weight's rows are filled up with zeros to `width`, and their number to
+     * a multiple of four.
+     */
+    tensor(value: Value, width?: number): number {
       const known = numbers.get(value.id);
       if (known !== undefined) return known;
       must(value.dtype === "f32", "a weight that is not of f32");
       const name = named(value, "a weight"), [first, inner = 1] = value.shape as number[];
-      const at = weight(16 * Math.ceil(first / 4) * inner);
+      const stride = width ?? inner, at = weight(16 * Math.ceil(first / 4) * stride);
       const fill: Fill = (memory, inputs) => {
-        const data = inputs[name].storage as Float32Array;
-        new Float32Array(memory, at, data.length).set(data);
+        const data = inputs[name].storage as Float32Array, to = new Float32Array(memory, at, first * stride);
+        if (stride === inner) return to.set(data);
+        for (let row = 0; row < first; row++) {
+          to.set(data.subarray(row * inner, (row + 1) * inner), row * stride);
+        }
       };
       if (constants[name]) packs.push((memory) => fill(memory, constants));
       else feeds.push(fill);

@@ -76,23 +76,24 @@ function elementwise({ layout, inputs }: Planning, kernel: string, [a, b]: reado
   });
 }
 
-/** y = alpha x W^T + c in f32. */
+/** y = alpha x W^T + c in f32. Columns of x that fill up its last group of four are zeros: products make them so. */
 function plainProduct(
   { layout, inputs }: Planning,
   { inputs: [x, w, c], outputs: [y], attributes }: Node,
 ): void {
   const [out, inner] = w.shape as [number, number], { alpha = 1 } = attributes as { alpha?: number };
-  must(inner % 4 === 0 && out * inner <= 1 << 22, "so large a product with f32");
+  must(out * inner <= 1 << 22, "so large a product with f32");
   layout.whole(x);
-  const groups = groupsOf(y), weightAt = inputs.tensor(w), alphaAt = inputs.literals(alpha);
+  const groups = groupsOf(y), width = 4 * groupsOf(x), alphaAt = inputs.literals(alpha);
+  const weightAt = inputs.tensor(w, width);
   if (c) layout.alike(groups, c);
   const to = layout.output(y, groups), none: Code = [int(0), int(0)];
   layout.each((t) => {
     const [begin, count] = layout.share(groups, t);
     return [
-      [int(weightAt + 16 * begin * inner), layout.from(layout.place(x), t)],
+      [int(weightAt + 16 * begin * width), layout.from(layout.place(x), t)],
       [c ? layout.from(layout.place(c), t, 16 * begin) : none, layout.from(to, t, 16 * begin)],
-      [int(count), int(inner), layout.count(x), int(alphaAt), layout.index("plain")],
+      [int(count), int(width), layout.count(x), int(alphaAt), layout.index("plain")],
     ];
   });
 }
@@ -117,6 +118,7 @@ export const nodes: Readonly<Record<string, (planning: Planning, node: Node) => 
     const idsName = inputs.named(ids, "ids"), tableName = inputs.named(table, "a table");
     must(table.dtype === "f32", "such an embedding");
     const width = widthOf(table), scale = (attributes.scale ?? 1) as number;
+    must(width % 4 === 0, "an embedding of such a width");
     const to = layout.room(16 * groupsOf(y), false);
     layout.put(y, to);
     inputs.feeds.push((memory, inputs) => {
@@ -186,7 +188,7 @@ export const nodes: Readonly<Record<string, (planning: Planning, node: Node) => 
     must(keys?.x === k && values?.x === v && keys.slots === values.slots, "a cache that others write");
     const side = headsSideBySide(heads, kvHeads, layout.threads);
     if (!layout.functions.has(name)) layout.define(attention(name, { heads, kvHeads, size, scale, side }));
-    planning.scores ??= { at: layout.fresh(64), side };
+    planning.scores ??= { at: layout.fresh(4 * layout.threads), side };
     must(planning.scores.side === side, "attention of several kinds");
     const cache = inputs.cache(keys.cache, values.cache), scores = planning.scores.at;
     const slots = inputs.perToken(keys.slots, 1), stored: Stored = { cache, slots, shape: [kvHeads, size] };

@@ -194,11 +194,9 @@ export const quantize: WasmFunction = func(
     return each(rows, [
       [set(from, get(x)), set(to, get(out)), set(left, get(blocks))],
       loop(
-        set(largest, zero),
+        set(largest, splat(1e-30)), // zeros stay zeros: no division by 0
         Array.from({ length: 16 }, (_, i) => set(largest, i32x4.maxS(get(largest), f32x4.abs(vector(i))))),
         set(largest, f32x4.splat(f32.max(f32.max(lanes[0], lanes[1]), f32.max(lanes[2], lanes[3])))),
-        // Zeros stay zeros: no division by 0.
-        set(largest, i32x4.maxS(get(largest), splat(1e-30))),
         set(scale, f32x4.div(splat(127), get(largest))),
         set(sum, zero),
         [0, 1, 2, 3].map((part) => [

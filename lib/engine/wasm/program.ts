@@ -1,6 +1,7 @@
 // The decode step in WebAssembly: one call for a token of every stream, or for many of their prompts, on all threads, with
 // weights of four bits.
 import { setImmediate } from "node:timers";
+import { UserError } from "../../errors.ts";
 import type { Program } from "../device.ts";
 import type { Graph } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
@@ -46,43 +47,41 @@ export function compileWasm(graph: Graph, settings: WasmSettings): WasmProgram |
   });
   for (const pack of first.packs) pack(memory.buffer, settings.constants);
   const heap = openHeap(memory, first.weightBytes), caches = openCaches(memory, heap);
-  let rows = usualRows, running: Running | undefined = start();
+  let running: Running | undefined, broken = false;
+  start(usualRows);
 
-  function start(): Running {
-    const values = planGraph(graph, { ...settings, rows }), at = heap.take(values.valueBytes);
-    const plan = planGraph(graph, { ...settings, rows }, at);
+  /** Plans for so many tokens, which takes the place of what there was. */
+  function start(rows: number): Running {
+    const { threads } = settings, { valueBytes } = planGraph(graph, { ...settings, rows });
+    const at = heap.take(valueBytes), plan = planGraph(graph, { ...settings, rows }, at);
     const module = new WebAssembly.Module(assemble(plan.functions));
-    const { threads } = settings;
-    return {
-      plan,
-      at,
-      scores: 0,
-      scoreRooms: [],
-      team: openTeam(module, memory, { threads, arrivals: plan.arrivals }),
-    };
+    stop();
+    const team = openTeam(module, memory, { threads, arrivals: plan.arrivals });
+    return running = { plan, at, rows, team, scores: { at: 0, positions: 0 } };
   }
   function stop() {
     if (!running) return;
     running.team.close();
-    [running.at, ...running.scoreRooms].forEach((at) => heap.give(at));
+    heap.give(running.at);
+    heap.give(running.scores.at);
     running = undefined;
   }
   return {
     caches,
+    /** What has failed half-way cannot be trusted any more. */
+    get outdated() {
+      return broken;
+    },
     async run(inputs) {
       // Others get their turn between tokens.
       await new Promise<void>((resolve) => setImmediate(() => resolve()));
       if (!running) throw new Error("The program is closed.");
       const tokens = inputs.ids.shape[0];
-      if (tokens > rows) {
-        stop();
-        rows = 2 ** Math.ceil(Math.log2(tokens));
-        running = start();
-      }
+      const now = tokens > running.rows ? start(2 ** Math.ceil(Math.log2(tokens))) : running;
       try {
-        return step(memory, running, { inputs, heap, caches, threads: settings.threads });
+        return step(memory, now, { inputs, heap, caches, threads: settings.threads });
       } catch (error) {
-        stop();
+        broken ||= !(error instanceof UserError);
         throw error;
       }
     },
@@ -102,11 +101,11 @@ function planned(graph: Graph, settings: Parameters<typeof planGraph>[1]): Plan 
 interface Running {
   readonly plan: Plan;
   readonly team: Team;
-  /** Of the values. */
+  /** Of the values of so many tokens. */
   readonly at: number;
-  /** Positions that the threads' rooms for scores have place for, and their addresses. */
-  scores: number;
-  scoreRooms: number[];
+  readonly rows: number;
+  /** The threads' room for scores, and the positions that each has place for. */
+  scores: { readonly at: number; readonly positions: number };
 }
 
 interface Step {
@@ -123,11 +122,12 @@ function step(
 ): Record<string, Tensor> {
   const { plan, team } = running, ranges = inputs.ranges.storage as Int32Array;
   const seen = Math.max(0, ...ranges);
-  if (plan.scores && seen >= running.scores) {
-    const { side } = plan.scores;
-    running.scoreRooms.forEach((at) => heap.give(at));
-    running.scores = 2 * seen + 64;
-    running.scoreRooms = Array.from({ length: threads }, () => heap.take(scoreBytes(running.scores, side)));
+  const positions = Math.max(running.scores.positions, seen >= running.scores.positions ? 2 * seen + 64 : 0);
+  const scoreRoom = plan.scores ? scoreBytes(positions, plan.scores.side) : 0;
+  if (positions > running.scores.positions) {
+    const at = heap.take(threads * scoreRoom);
+    heap.give(running.scores.at);
+    running.scores = { at, positions };
   }
   const places = plan.caches.map(({ k, v, at }) => {
     const [streams, , positions] = inputs[k].shape;
@@ -140,7 +140,9 @@ function step(
   const sizes = { tokens: inputs.ids.shape[0], ends: inputs.last.shape[0] };
   words[sizesAt.tokens / 4] = sizes.tokens;
   words[sizesAt.ends / 4] = sizes.ends;
-  if (plan.scores) words.set(running.scoreRooms, plan.scores.at / 4);
+  for (let t = 0; t < threads && plan.scores; t++) {
+    words[plan.scores.at / 4 + t] = running.scores.at + t * scoreRoom;
+  }
   for (const { at, numbers } of places) words.set(numbers, at / 4);
   for (const feed of plan.feeds) feed(memory.buffer, inputs);
   team.run();

@@ -2,8 +2,11 @@
 import { Worker } from "node:worker_threads";
 import { atomics, func, get, I32, i32, int, loop, set, tee, type WasmFunction, when } from "./assembler.ts";
 
-/** Where the memory's first numbers are, in bytes: runs so far, arrivals at barriers, who sleeps there, whether one gave up. */
-const RUNS = 0, ARRIVED = 64, SLEEPING = 128, FAILED = 192;
+/**
+ * Where the memory's first numbers are, in bytes: runs so far, arrivals at barriers, who sleeps there, whether one gave up, and
+ * which team it is.
+ */
+const RUNS = 0, ARRIVED = 64, SLEEPING = 128, FAILED = 192, TEAM = 196;
 /** Memory from here on is the program's own. */
 export const TEAM_BYTES = 256;
 
@@ -46,18 +49,18 @@ export interface Team {
 }
 
 /** Of a worker: it sleeps between runs, after it has looked about for a while. Must stand alone: it is sent as text. */
-function work({ module, memory, name, runsAt, arrivals, patience }: Task): void {
+function work({ module, memory, name, runsAt, teamAt, team, arrivals, patience }: Task): void {
   const step = new WebAssembly.Instance(module, { js: { memory } }).exports[name] as (
     arrived: number,
   ) => void;
-  const runs = new Int32Array(memory.buffer, runsAt, 1);
+  const runs = new Int32Array(memory.buffer, runsAt, 1), teams = new Int32Array(memory.buffer, teamAt, 1);
   let seen = 0;
   while (true) {
     for (let turn = 0; Atomics.load(runs, 0) === seen; turn++) {
       if (turn > patience) Atomics.wait(runs, 0, seen);
     }
     const run = Atomics.load(runs, 0);
-    if (run < 0) return;
+    if (run < 0 || Atomics.load(teams, 0) !== team) return; // the next team's runs are none of its business
     seen = run;
     step(Math.imul(run - 1, arrivals));
   }
@@ -68,6 +71,8 @@ interface Task {
   readonly memory: WebAssembly.Memory;
   readonly name: string;
   readonly runsAt: number;
+  readonly teamAt: number;
+  readonly team: number;
   /** At barriers in one run. */
   readonly arrivals: number;
   readonly patience: number;
@@ -82,12 +87,15 @@ export function openTeam(
   { threads, arrivals }: { threads: number; arrivals: number },
 ): Team {
   const view = new Int32Array(memory.buffer, 0, TEAM_BYTES / 4);
-  view.fill(0);
+  const team = Atomics.add(view, TEAM / 4, 1) + 1;
+  // Who sleeps counts himself out.
+  for (const at of [ARRIVED, FAILED, RUNS]) Atomics.store(view, at / 4, 0);
   const step = new WebAssembly.Instance(module, { js: { memory } }).exports.step0 as (
     arrived: number,
   ) => void;
   const workers = Array.from({ length: threads - 1 }, (_, i) => {
-    const task: Task = { module, memory, name: `step${i + 1}`, runsAt: RUNS, arrivals, patience: 20_000 };
+    const places = { runsAt: RUNS, teamAt: TEAM, team };
+    const task: Task = { module, memory, name: `step${i + 1}`, ...places, arrivals, patience: 20_000 };
     const worker = new Worker(workerText, { eval: true, workerData: task });
     worker.on("error", () => Atomics.store(view, FAILED / 4, 1));
     worker.unref();
