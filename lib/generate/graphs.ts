@@ -99,8 +99,9 @@ export function promptHeadGraph(setup: GenerationSetup, weights: Types): Graph {
 /**
  * Tokens through the whole model: ids and caches -> the logits after tokens `last`, and new keys and values. Either one token
  * of every stream, or (on the CPU) tokens of prompts: see cachedAttention. With `bits`, constant weights are multiplied with
- * as copies in so few bits, the head's in 8, and the program reads no prompts, unless it writes keys and values into the
- * caches first (`inPlace`) and so finds there what a prompt's tokens see of one another.
+ * as copies in so few bits, the head's in 8, and the program reads no prompts. With `inPlace`, which only lib/engine/wasm can do,
+ * keys and values are written into the caches first: there tokens of any prompts find what they see of one another, each in
+ * the stream of its slot.
  */
 export function decodeGraph(
   setup: GenerationSetup,

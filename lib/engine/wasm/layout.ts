@@ -109,8 +109,6 @@ export function openLayout({ threads, rows, valuesAt }: { threads: number; rows:
       if (sharing !== "own") pending.set(value.id, sharing === "together" ? 0 : sharing);
       return place;
     },
-    /** Threads have put something where others read it that is no value. */
-    spread: (value: Value) => void pending.set(value.id, 0),
     put: (value: Value, place: Place) => void places.set(value.id, place),
     place(value: Value): Place {
       const known = places.get(value.id);
